@@ -1,0 +1,17 @@
+//! Names that go into signed documents: payload types, predicate types, file names in a bundle.
+
+/// DSSE payload type of a gateway's batch header.
+pub const BATCH_PAYLOAD_TYPE: &str = "application/vnd.clyra.batch+json";
+
+/// DSSE payload type of every in-toto Statement.
+pub const STATEMENT_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// in-toto Statement v1.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// Predicate of a bundle's manifest.
+pub const BUNDLE_PREDICATE: &str = "https://clyra.dev/spec/bundle/v1";
+
+/// The files of a bundle, in the order in which the container holds them (sorted by name).
+pub const BUNDLE_FILES: [&str; 6] =
+    ["SPEC.txt", "checkpoint", "entries.jsonl", "keys.jsonl", "manifest.dsse.json", "proofs.jsonl"];
