@@ -1,0 +1,1 @@
+//! Receipts from the data path to the recorder.
