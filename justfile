@@ -1,0 +1,41 @@
+# One line a recipe; `just` lists them.
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", env("HOME") / ".cache/clyra/target")
+
+_list:
+    @just --list --unsorted
+
+# everything that a submission must pass
+check *WHICH:
+    ./check {{WHICH}}
+
+# the house with its own demo database
+up *ARGS:
+    ./quickstart {{ARGS}}
+
+# tests of one crate, as in `just test policy`
+test CRATE *ARGS:
+    cargo nextest run -p clyra-{{CRATE}} {{ARGS}}
+
+# clippy of one crate
+lint CRATE:
+    cargo clippy -p clyra-{{CRATE}} --all-targets -- -D warnings
+
+# house rules only
+tidy:
+    cargo test -q -p clyra-tests --test tidy
+
+# the dbt project, direct and through a gateway at PORT
+dbt *ARGS:
+    python3 tests/dbt_shop/run.py {{ARGS}}
+
+# the house against its peers
+bench *ARGS:
+    cargo build --release -p clyra-cli && cargo run --release -p clyra-bench -- pg {{ARGS}}
+
+# licences, advisories and bans
+deny:
+    cargo deny check
+
+# documentation of our crates
+doc:
+    cargo doc --workspace --no-deps --open
