@@ -1,0 +1,2 @@
+select payment_id, order_id, method, {{ euros('amount_cents') }} as amount, paid_on
+from {{ ref('payments') }}
