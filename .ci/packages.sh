@@ -37,11 +37,11 @@ need() {
         say "install them with this system's package manager, then start again:"
         say "  a C compiler, clang with libclang (for bindgen), pkg-config, PostgreSQL 15 or newer with its server"
         say "  binaries and client; for the tests also pgbench, pgbouncer and Python 3 with venv"
-        return 6
+        return 1
     fi
     local sudo=()
     if [ "$(id -u)" -ne 0 ]; then
-        has sudo || { say "missing: ${missing[*]}; run as root or install sudo: apt-get install ${missing[*]}"; return 6; }
+        has sudo || { say "missing: ${missing[*]}; run as root or install sudo: apt-get install ${missing[*]}"; return 1; }
         sudo=(sudo)
     fi
     say "installing: ${missing[*]}"
@@ -55,5 +55,5 @@ need_cargo() {
         # shellcheck disable=SC1091
         . "$HOME/.cargo/env"
     fi
-    has cargo || { say "missing: a Rust toolchain; see https://rustup.rs (the version stands in rust-toolchain.toml)"; return 6; }
+    has cargo || { say "missing: a Rust toolchain; see https://rustup.rs (the version stands in rust-toolchain.toml)"; return 1; }
 }
