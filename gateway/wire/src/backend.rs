@@ -1,0 +1,67 @@
+//! The few server messages whose content the session must know. It never reads a row.
+
+use crate::frame::cstr;
+
+/// SQLSTATE of an `ErrorResponse` body; the field comes early, so that the first bytes are enough.
+pub(crate) fn sqlstate(mut body: &[u8]) -> Option<[u8; 5]> {
+    while let Some((field, rest)) = body.split_first() {
+        if *field == 0 {
+            return None;
+        }
+        let (value, rest) = cstr(rest)?;
+        if *field == b'C' {
+            return value.try_into().ok();
+        }
+        body = rest;
+    }
+    None
+}
+
+/// Rows of a `CommandComplete` body such as `INSERT 0 5\0` or `SELECT 5\0`; `None` where the tag has no number.
+pub(crate) fn rows(body: &[u8]) -> Option<u64> {
+    let (tag, _) = cstr(body)?;
+    let digits = tag.rsplit(|byte| *byte == b' ').next()?;
+    if digits.is_empty() || digits.len() == tag.len() || digits.len() > 19 {
+        return None;
+    }
+    digits
+        .iter()
+        .try_fold(0_u64, |rows, byte| byte.is_ascii_digit().then(|| rows * 10 + u64::from(byte - b'0')))
+}
+
+/// Name and value of a `ParameterStatus` body.
+pub(crate) fn parameter(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, rest) = cstr(body)?;
+    let (value, _) = cstr(rest)?;
+    Some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_give_rows() {
+        let table: [(&[u8], Option<u64>); 8] = [
+            (b"INSERT 0 5\0", Some(5)),
+            (b"SELECT 12\0", Some(12)),
+            (b"COPY 3\0", Some(3)),
+            (b"BEGIN\0", None),
+            (b"CREATE TABLE\0", None),
+            (b"UPDATE 0\0", Some(0)),
+            (b"SELECT 99999999999999999999\0", None),
+            (b"", None),
+        ];
+        for (tag, expected) in table {
+            assert_eq!(rows(tag), expected, "{}", tag.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn sqlstate_is_found_before_the_text() {
+        assert_eq!(sqlstate(b"SERROR\0VERROR\0C42601\0Mno"), Some(*b"42601"));
+        assert_eq!(sqlstate(b"SERROR\0C42\0"), None);
+        assert_eq!(sqlstate(b"\0"), None);
+        assert_eq!(sqlstate(b"SERR"), None);
+    }
+}
