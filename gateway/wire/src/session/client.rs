@@ -1,0 +1,279 @@
+//! The client's direction: cuts messages, asks about those that act, keeps what the answers will need.
+
+use super::{Ask, Asked, Expect, NAMES_MAX, OPEN_MAX, Refused, Session, Skipping, Step, What};
+use crate::{
+    WireError, answer,
+    frame::{self, HEAD_BYTES, Head},
+    frontend,
+};
+
+impl<P: Clone, T> Session<P, T> {
+    /// Looks at the client's bytes that are not yet dealt with.
+    pub fn client<'b>(&mut self, bytes: &'b [u8]) -> Result<Step<'b, P>, WireError> {
+        if self.client_left.0 > 0 {
+            return Ok(self.rest(bytes));
+        }
+        let Some(head) = frame::head(bytes)? else { return Ok(Step::More(HEAD_BYTES)) };
+        if self.login {
+            return match head.tag {
+                b'p' => Ok(self.pass(bytes, head)),
+                b'X' => Ok(leave(bytes, head)),
+                _ => Ok(Step::Hold),
+            };
+        }
+        if head.tag == b'X' {
+            return Ok(leave(bytes, head));
+        }
+        if self.skipping != Skipping::No {
+            return Ok(self.skip(bytes, head));
+        }
+        if self.expects.len() >= OPEN_MAX {
+            return Ok(Step::Hold);
+        }
+        match head.tag {
+            b'Q' | b'P' => self.text(bytes, head),
+            b'B' => self.bind(bytes, head),
+            b'E' | b'F' | b'D' | b'C' => self.named(bytes, head),
+            b'S' => Ok(self.sync(bytes, head)),
+            b'c' | b'f' => {
+                if self.copy_in {
+                    self.copy_in = false;
+                } else {
+                    self.expects.push_back(Expect::CopyEnd);
+                }
+                Ok(self.pass(bytes, head))
+            }
+            b'd' | b'H' | b'p' => Ok(self.pass(bytes, head)),
+            tag => Err(WireError::Unexpected { tag, place: "after login" }),
+        }
+    }
+
+    /// The simple query that was asked about goes on.
+    pub fn allow_query(&mut self, ticket: T) {
+        self.open(Expect::Query { ticket, completions: Vec::new(), committed: 0 });
+    }
+
+    /// The statement that was asked about goes on to be prepared.
+    pub fn allow_parse(&mut self, prepared: P) {
+        if let Some(Asked { what: What::Parse(name), total }) = self.asked.take() {
+            self.client_left = (total, false);
+            self.extended(Expect::Parse { name, prepared });
+        }
+    }
+
+    /// The portal that was asked about runs.
+    pub fn allow_execute(&mut self, ticket: T) {
+        if let Some(asked) = self.asked.take() {
+            self.client_left = (asked.total, false);
+            self.extended(Expect::Execute { ticket });
+        }
+    }
+
+    /// The function that was asked about is called.
+    pub fn allow_function(&mut self, ticket: T) {
+        self.open(Expect::Function { ticket });
+    }
+
+    /// What was asked about is refused; `error` is the `ErrorResponse` that the client shall read.
+    pub fn refuse(&mut self, error: Vec<u8>) -> Refused {
+        let Some(asked) = self.asked.take() else { return Refused::Answer(error) };
+        self.client_left = (asked.total, true);
+        let simple = matches!(asked.what, What::Query | What::Function);
+        if self.server_skips {
+            // The client is about to read an earlier error; the server reads over this message anyway.
+            return Refused::Silent;
+        }
+        if self.is_idle() {
+            if simple {
+                let mut answer = error;
+                answer.extend(answer::ready_for_query(b'I'));
+                return Refused::Answer(answer);
+            }
+            self.skipping = Skipping::Alone;
+            return Refused::Answer(error);
+        }
+        if simple {
+            let poison = answer::poison_query(&self.token);
+            self.expects.push_back(Expect::PoisonQuery { answer: error });
+            return Refused::Poison(poison);
+        }
+        self.skipping = Skipping::WithServer;
+        self.extended(Expect::PoisonParse { answer: error });
+        Refused::Poison(answer::poison_parse(&self.token))
+    }
+
+    /// A simple query, or a statement to prepare.
+    fn text<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
+        if self.copy_in {
+            return Err(WireError::Unexpected { tag: head.tag, place: "within copy data" });
+        }
+        let parse = head.tag == b'P';
+        if head.total > TEXT_BYTES_MAX {
+            let Some(name) = long_name(bytes, parse)? else { return Ok(Step::More(bytes.len() + 1)) };
+            self.asked = Some(Asked { what: name, total: head.total });
+            return Ok(Step::Ask(Ask::TooLong { bytes: head.total, parse }));
+        }
+        let Some(body) = frame::body(bytes, head) else { return Ok(Step::More(head.total)) };
+        if !parse {
+            self.asked = Some(Asked { what: What::Query, total: head.total });
+            return Ok(Step::Ask(Ask::Query(frontend::query(body)?)));
+        }
+        let (name, sql) = frontend::parse(body)?;
+        if self.statements.len() >= NAMES_MAX && !name.is_empty() {
+            return Err(WireError::TooMany { what: "prepared statements", max: NAMES_MAX });
+        }
+        self.asked = Some(Asked { what: What::Parse(name.into()), total: head.total });
+        Ok(Step::Ask(Ask::Parse(sql)))
+    }
+
+    fn bind<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
+        let body = bytes.get(HEAD_BYTES..head.total.min(bytes.len())).unwrap_or_default();
+        let Some((portal, statement)) = frontend::bind(body) else {
+            if bytes.len() < head.total.min(NAMES_BYTES_MAX) {
+                return Ok(Step::More(bytes.len() + 1));
+            }
+            return Err(WireError::Malformed { tag: b'B', what: "portal or statement without an end" });
+        };
+        let prepared = self.to_bind(statement);
+        self.extended(Expect::Bind { portal: portal.into(), prepared });
+        Ok(self.pass(bytes, head))
+    }
+
+    /// `Execute`, `FunctionCall`, `Describe` and `Close`.
+    fn named<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
+        if head.tag == b'F' {
+            let Some(oid) = bytes.get(HEAD_BYTES..HEAD_BYTES + 4) else {
+                return Ok(Step::More(HEAD_BYTES + 4));
+            };
+            self.asked = Some(Asked { what: What::Function, total: head.total });
+            return Ok(Step::Ask(Ask::Function(frontend::function(oid)?)));
+        }
+        if head.total > NAMES_BYTES_MAX {
+            return Err(WireError::Malformed { tag: head.tag, what: "name too long" });
+        }
+        let Some(body) = frame::body(bytes, head) else { return Ok(Step::More(head.total)) };
+        if head.tag == b'E' {
+            let portal = self.to_run(frontend::execute(body)?);
+            self.asked = Some(Asked { what: What::Execute, total: head.total });
+            return Ok(Step::Ask(Ask::Execute(portal)));
+        }
+        let (statement, name) = frontend::named(head.tag, body)?;
+        self.extended(match head.tag {
+            b'C' => Expect::Close { statement, name: name.into() },
+            _ => Expect::Describe,
+        });
+        Ok(self.pass(bytes, head))
+    }
+
+    fn sync<'b>(&mut self, bytes: &'b [u8], head: Head) -> Step<'b, P> {
+        // A server that takes copy data reads over `Sync`.
+        if !self.copy_in {
+            self.server_skips = false;
+            self.segment = false;
+            self.expects.push_back(Expect::Sync);
+        }
+        self.pass(bytes, head)
+    }
+
+    /// What comes after a refusal, up to `Sync`.
+    fn skip<'b>(&mut self, bytes: &'b [u8], head: Head) -> Step<'b, P> {
+        if head.tag != b'S' {
+            self.client_left = (head.total, true);
+            return self.rest(bytes);
+        }
+        let alone = self.skipping == Skipping::Alone;
+        self.skipping = Skipping::No;
+        if alone {
+            return Step::Answer(head.total, answer::ready_for_query(b'I').to_vec());
+        }
+        self.sync(bytes, head)
+    }
+
+    fn open(&mut self, expect: Expect<P, T>) {
+        if let Some(asked) = self.asked.take() {
+            self.client_left = (asked.total, false);
+            // While it skips, the server reads over queries too.
+            match expect.into_ticket_if(self.server_skips) {
+                Ok(expect) => self.expects.push_back(expect),
+                Err(ticket) => self.ended.extend(ticket.map(|ticket| (ticket, skipped()))),
+            }
+        }
+    }
+
+    fn extended(&mut self, expect: Expect<P, T>) {
+        self.segment = true;
+        match expect.into_ticket_if(self.server_skips) {
+            Ok(expect) => self.expects.push_back(expect),
+            Err(ticket) => self.ended.extend(ticket.map(|ticket| (ticket, skipped()))),
+        }
+    }
+
+    /// What a `Bind` of this name will run: a statement still being prepared, or one that stands.
+    fn to_bind(&self, name: &[u8]) -> Option<P> {
+        let coming = self.expects.iter().rev().find_map(|expect| match expect {
+            Expect::Parse { name: coming, prepared } if **coming == *name => Some(prepared.clone()),
+            _ => None,
+        });
+        coming.or_else(|| self.statement(name).cloned())
+    }
+
+    /// What an `Execute` of this portal will run.
+    fn to_run(&self, name: &[u8]) -> Option<P> {
+        let coming = self.expects.iter().rev().find_map(|expect| match expect {
+            Expect::Bind { portal, prepared } if **portal == *name => Some(prepared.clone()),
+            _ => None,
+        });
+        coming.unwrap_or_else(|| {
+            if name.is_empty() { self.unnamed.portal.clone() } else { self.portals.get(name).cloned() }
+        })
+    }
+
+    fn pass<'b>(&mut self, bytes: &'b [u8], head: Head) -> Step<'b, P> {
+        self.client_left = (head.total, false);
+        self.rest(bytes)
+    }
+
+    /// Deals with as much of the current message as is there.
+    fn rest<'b>(&mut self, bytes: &'b [u8]) -> Step<'b, P> {
+        let (left, swallow) = self.client_left;
+        let here = left.min(bytes.len());
+        if here == 0 {
+            return Step::More(1);
+        }
+        self.client_left.0 = left - here;
+        if swallow { Step::Drop(here) } else { Step::Forward(here) }
+    }
+}
+
+impl<P, T> Expect<P, T> {
+    /// Itself, or the ticket of what a skipping server will never run.
+    fn into_ticket_if(self, skipped: bool) -> Result<Self, Option<T>> {
+        if skipped { Err(self.into_ticket()) } else { Ok(self) }
+    }
+}
+
+fn skipped() -> super::End {
+    super::End { skipped: true, ..super::End::default() }
+}
+
+fn leave<'b, P>(bytes: &'b [u8], head: Head) -> Step<'b, P> {
+    if bytes.len() < head.total { Step::More(head.total) } else { Step::Leave(head.total) }
+}
+
+/// What a message too long to be read is about; `None` while its name is not whole.
+fn long_name(bytes: &[u8], parse: bool) -> Result<Option<What>, WireError> {
+    if !parse {
+        return Ok(Some(What::Query));
+    }
+    let body = bytes.get(HEAD_BYTES..).unwrap_or_default();
+    match frame::cstr(body) {
+        Some((name, _)) => Ok(Some(What::Parse(name.into()))),
+        None if bytes.len() < NAMES_BYTES_MAX => Ok(None),
+        None => Err(WireError::Malformed { tag: b'P', what: "name without an end" }),
+    }
+}
+
+/// Longest statement that is held in memory to be read.
+const TEXT_BYTES_MAX: usize = 4 << 20;
+/// Within so many bytes the names of a message must end.
+const NAMES_BYTES_MAX: usize = 16 << 10;

@@ -1,0 +1,71 @@
+//! What the server still owes an answer to, and how an answer ends.
+
+/// One message sent on, in the order sent.
+#[derive(Debug)]
+pub(super) enum Expect<P, T> {
+    /// Ends at `ReadyForQuery`.
+    Query { ticket: T, completions: Vec<Completion>, committed: usize },
+    /// Ends at `ReadyForQuery`.
+    Function { ticket: T },
+    /// A simple query that cannot succeed; its error is replaced. Ends at `ReadyForQuery`.
+    PoisonQuery { answer: Vec<u8> },
+    /// A `Parse` that cannot succeed; its error is replaced.
+    PoisonParse { answer: Vec<u8> },
+    /// Ends at `ParseComplete`.
+    Parse { name: Box<[u8]>, prepared: P },
+    /// Ends at `BindComplete`.
+    Bind { portal: Box<[u8]>, prepared: Option<P> },
+    /// Ends at `RowDescription` or `NoData`.
+    Describe,
+    /// Ends at `CloseComplete`.
+    Close { statement: bool, name: Box<[u8]> },
+    /// Ends at `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
+    Execute { ticket: T },
+    /// The client ended its copy data; no answer of its own.
+    CopyEnd,
+    /// Ends at `ReadyForQuery`.
+    Sync,
+}
+
+impl<P, T> Expect<P, T> {
+    pub(super) fn into_ticket(self) -> Option<T> {
+        match self {
+            Self::Query { ticket, .. } | Self::Function { ticket } | Self::Execute { ticket } => Some(ticket),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ticket(&self) -> Option<&T> {
+        match self {
+            Self::Query { ticket, .. } | Self::Function { ticket } | Self::Execute { ticket } => Some(ticket),
+            _ => None,
+        }
+    }
+
+    /// The answer to it ends with `ReadyForQuery`, also after an error.
+    pub(super) fn ends_ready(&self) -> bool {
+        matches!(self, Self::Query { .. } | Self::Function { .. } | Self::PoisonQuery { .. } | Self::Sync)
+    }
+}
+
+/// One statement that the server completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Rows that the server reported.
+    pub rows: Option<u64>,
+    /// Bytes of its answer.
+    pub bytes: u64,
+    /// A later error of the same implicit transaction undid it.
+    pub undone: bool,
+}
+
+/// How a message that was sent on ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// The statements of it that completed, in order.
+    pub completions: Vec<Completion>,
+    /// SQLSTATE of the error that ended it.
+    pub error: Option<[u8; 5]>,
+    /// It never ran, since an earlier message failed.
+    pub skipped: bool,
+}

@@ -1,0 +1,277 @@
+//! The server's direction: follows its answers, settles what was open, replaces the errors of refused messages.
+
+use super::{Completion, End, Expect, Heard, Session};
+use crate::{
+    WireError, answer, backend,
+    frame::{self, HEAD_BYTES, Head},
+};
+
+impl<P: Clone, T> Session<P, T> {
+    /// Looks at the server's bytes that are not yet dealt with.
+    pub fn server(&mut self, bytes: &[u8]) -> Result<Heard, WireError> {
+        let mut passed = 0;
+        loop {
+            let rest = bytes.get(passed..).unwrap_or_default();
+            if self.server_left.0 > 0 {
+                let (left, swallow) = self.server_left;
+                let here = left.min(rest.len());
+                if here == 0 || (swallow && passed > 0) {
+                    break;
+                }
+                self.server_left.0 = left - here;
+                if swallow {
+                    return Ok(Heard::Drop(here));
+                }
+                passed += here;
+                continue;
+            }
+            let Some(head) = frame::head(rest)? else { break };
+            if must_be_whole(head) && rest.len() < head.total.min(ERROR_BYTES_READ) {
+                break;
+            }
+            let body = rest.get(HEAD_BYTES..head.total.min(rest.len())).unwrap_or_default();
+            if self.replaces(head, body) {
+                if passed > 0 {
+                    break;
+                }
+                return Ok(self.replace(head));
+            }
+            self.answer_bytes += head.total as u64;
+            self.hear(head, body)?;
+            self.server_left = (head.total, false);
+        }
+        Ok(if passed > 0 { Heard::Forward(passed) } else { Heard::More })
+    }
+
+    /// The error of a message that we made fail.
+    fn replaces(&self, head: Head, body: &[u8]) -> bool {
+        head.tag == b'E'
+            && matches!(self.expects.front(), Some(Expect::PoisonQuery { .. } | Expect::PoisonParse { .. }))
+            && backend::sqlstate(body).is_some_and(|state| state == *answer::POISON_SQLSTATE)
+    }
+
+    fn replace(&mut self, head: Head) -> Heard {
+        let error = match self.expects.front_mut() {
+            Some(Expect::PoisonQuery { answer } | Expect::PoisonParse { answer }) => std::mem::take(answer),
+            _ => Vec::new(),
+        };
+        self.error(*b"42501");
+        // The rest of a long error is swallowed when it comes.
+        let here = head.total.min(ERROR_BYTES_READ);
+        self.server_left = (head.total - here, true);
+        Heard::Replace(here, error)
+    }
+
+    fn hear(&mut self, head: Head, body: &[u8]) -> Result<(), WireError> {
+        if matches!(head.tag, b'1' | b'2' | b'3' | b'C' | b'E' | b'G' | b'I' | b'T' | b'Z' | b'n' | b's') {
+            self.pass_copy_end();
+        }
+        match head.tag {
+            b'D' => self.answer_rows += 1,
+            b'd' | b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
+            b'C' | b'I' | b's' => self.complete(head.tag, body)?,
+            b'E' => self.error(backend::sqlstate(body).unwrap_or(*b"XX000")),
+            b'Z' => self.ready(body)?,
+            b'S' => self.parameter(body),
+            b'R' => {
+                let code = body.first_chunk::<4>().map(|code| u32::from_be_bytes(*code)).unwrap_or_default();
+                // 11 and 12 go on with SASL, 0 is the end.
+                if !matches!(code, 0 | 11 | 12) {
+                    self.auth_code = code;
+                }
+            }
+            b'T' | b'n' => {
+                if matches!(self.expects.front(), Some(Expect::Describe)) {
+                    self.expects.pop_front();
+                } else if head.tag == b'n' {
+                    return Err(WireError::OutOfStep { tag: head.tag });
+                }
+            }
+            b't' => {}
+            b'1' | b'2' | b'3' => self.settle(head.tag)?,
+            b'G' => self.copy_begins()?,
+            tag => return Err(WireError::Unexpected { tag, place: "from a server" }),
+        }
+        Ok(())
+    }
+
+    /// The end of copy data has no answer of its own, and is read over where no copy runs.
+    fn pass_copy_end(&mut self) {
+        while matches!(self.expects.front(), Some(Expect::CopyEnd)) {
+            self.expects.pop_front();
+        }
+    }
+
+    /// `ParseComplete`, `BindComplete`, `CloseComplete`.
+    fn settle(&mut self, tag: u8) -> Result<(), WireError> {
+        match (tag, self.expects.pop_front()) {
+            (b'1', Some(Expect::Parse { name, prepared })) => {
+                if name.is_empty() {
+                    self.unnamed.statement = Some(prepared);
+                } else {
+                    self.statements.insert(name, prepared);
+                }
+            }
+            (b'2', Some(Expect::Bind { portal, prepared })) => match (portal.is_empty(), prepared) {
+                (true, prepared) => self.unnamed.portal = prepared,
+                (false, Some(prepared)) => drop(self.portals.insert(portal, prepared)),
+                (false, None) => drop(self.portals.remove(&portal)),
+            },
+            (b'3', Some(Expect::Close { statement, name })) => match (statement, name.is_empty()) {
+                (true, true) => self.unnamed.statement = None,
+                (true, false) => drop(self.statements.remove(&name)),
+                (false, true) => self.unnamed.portal = None,
+                (false, false) => drop(self.portals.remove(&name)),
+            },
+            (tag, _) => return Err(WireError::OutOfStep { tag }),
+        }
+        self.answer_bytes = 0;
+        Ok(())
+    }
+
+    /// `CommandComplete`, `EmptyQueryResponse`, `PortalSuspended`.
+    fn complete(&mut self, tag: u8, body: &[u8]) -> Result<(), WireError> {
+        let rows = match tag {
+            b'C' => backend::rows(body),
+            b's' => Some(self.answer_rows),
+            _ => None,
+        };
+        let completion = Completion { rows, bytes: std::mem::take(&mut self.answer_bytes), undone: false };
+        self.answer_rows = 0;
+        let commits = tag == b'C' && body == b"COMMIT\0";
+        match self.expects.front_mut() {
+            Some(Expect::Query { completions, committed, .. }) => {
+                completions.push(completion);
+                if commits {
+                    *committed = completions.len();
+                }
+            }
+            Some(Expect::Execute { .. }) => {
+                if let Some(ticket) = self.expects.pop_front().and_then(Expect::into_ticket) {
+                    self.done.push((ticket, End { completions: vec![completion], ..End::default() }));
+                }
+                if commits {
+                    self.ended.extend(self.done.drain(..));
+                }
+            }
+            _ => return Err(WireError::OutOfStep { tag }),
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, sqlstate: [u8; 5]) {
+        self.answer_bytes = 0;
+        self.answer_rows = 0;
+        self.copy_in = false;
+        if self.login {
+            return;
+        }
+        self.failed = Some(sqlstate);
+        if self.expects.front().is_some_and(Expect::ends_ready) {
+            return;
+        }
+        // An error of the extended protocol: everything up to the next `Sync` is skipped.
+        if let Some(ticket) = self.expects.pop_front().and_then(Expect::into_ticket) {
+            self.done.push((ticket, End { error: Some(sqlstate), ..End::default() }));
+        }
+        loop {
+            match self.expects.front() {
+                Some(Expect::Sync) => break,
+                Some(_) => {
+                    if let Some(ticket) = self.expects.pop_front().and_then(Expect::into_ticket) {
+                        self.done.push((ticket, End { skipped: true, ..End::default() }));
+                    }
+                }
+                None => {
+                    // Outside of any message the server speaks for itself (a shutdown, a time-out).
+                    self.server_skips = self.segment;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn ready(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let &[status] = body else {
+            return Err(WireError::Malformed { tag: b'Z', what: "transaction status missing" });
+        };
+        self.status = status;
+        self.answer_bytes = 0;
+        self.answer_rows = 0;
+        self.copy_in = false;
+        if self.login {
+            self.login = false;
+            return Ok(());
+        }
+        let failed = self.failed.take();
+        // An error outside of a transaction block undoes all that its implicit transaction did before.
+        let undone = failed.is_some() && self.status_before == b'I' && status == b'I';
+        match self.expects.pop_front() {
+            Some(Expect::Query { ticket, mut completions, committed }) => {
+                self.ended.extend(self.done.drain(..));
+                for completion in completions.iter_mut().skip(committed).filter(|_| undone) {
+                    completion.undone = true;
+                }
+                self.ended.push_back((ticket, End { completions, error: failed, skipped: false }));
+            }
+            Some(Expect::Function { ticket }) => {
+                self.ended.push_back((ticket, End { error: failed, ..End::default() }));
+            }
+            Some(Expect::PoisonQuery { .. }) => {}
+            Some(Expect::Sync) => {
+                for (_, end) in self.done.iter_mut().filter(|_| undone) {
+                    end.completions.iter_mut().for_each(|completion| completion.undone = true);
+                    end.error = end.error.or(if end.skipped { None } else { failed });
+                }
+                self.ended.extend(self.done.drain(..));
+            }
+            _ => return Err(WireError::OutOfStep { tag: b'Z' }),
+        }
+        self.status_before = status;
+        if status == b'I' {
+            self.portals.clear();
+            self.unnamed.portal = None;
+        }
+        Ok(())
+    }
+
+    /// `CopyInResponse`: until the client ends its data, the server reads over `Sync`.
+    fn copy_begins(&mut self) -> Result<(), WireError> {
+        let syncs = self.expects.iter().skip(1).take_while(|expect| matches!(expect, Expect::Sync)).count();
+        let end = self.expects.get(1 + syncs);
+        match (self.expects.front(), end) {
+            (Some(Expect::Query { .. } | Expect::Execute { .. }), None) => {
+                self.copy_in = true;
+                self.expects.truncate(1);
+            }
+            (Some(Expect::Query { .. } | Expect::Execute { .. }), Some(Expect::CopyEnd)) => {
+                self.expects.drain(1..=1 + syncs);
+            }
+            _ => return Err(WireError::Unexpected { tag: b'G', place: "before other open messages" }),
+        }
+        // The `Sync` that was read over did not end the segment.
+        let executes = matches!(self.expects.front(), Some(Expect::Execute { .. }));
+        if executes && !self.expects.iter().any(|expect| matches!(expect, Expect::Sync)) {
+            self.segment = true;
+        }
+        Ok(())
+    }
+
+    fn parameter(&mut self, body: &[u8]) {
+        match backend::parameter(body) {
+            Some((b"standard_conforming_strings", value)) => self.strings_standard = value == b"on",
+            Some((b"client_encoding", value)) => {
+                self.encoding_utf8 = matches!(value, b"UTF8" | b"SQL_ASCII");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Messages whose content is read.
+fn must_be_whole(head: Head) -> bool {
+    matches!(head.tag, b'C' | b'E' | b'Z' | b'S' | b'R')
+}
+
+/// So much of a long message is enough to read what matters of it.
+const ERROR_BYTES_READ: usize = 8 << 10;

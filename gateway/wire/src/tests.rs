@@ -1,0 +1,341 @@
+//! Conversations: what both sides say, byte for byte, and what the session makes of it.
+
+use crate::{Ask, Completion, End, Heard, Refusal, Refused, Session, Step, error_response};
+
+type Talk = Session<String, String>;
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut message = vec![tag];
+    message.extend(u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+    message.extend(body);
+    message
+}
+
+fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+fn parse(name: &str, sql: &str) -> Vec<u8> {
+    message(b'P', format!("{name}\0{sql}\0\0\0").as_bytes())
+}
+
+fn bind(portal: &str, statement: &str) -> Vec<u8> {
+    message(b'B', format!("{portal}\0{statement}\0\0\0\0\0\0\0").as_bytes())
+}
+
+fn execute(portal: &str) -> Vec<u8> {
+    message(b'E', format!("{portal}\0\0\0\0\0").as_bytes())
+}
+
+fn server_error(sqlstate: &str) -> Vec<u8> {
+    error_response(&Refusal { sqlstate, message: "server", detail: "", hint: "", position: None })
+}
+
+fn ours() -> Vec<u8> {
+    error_response(&Refusal { sqlstate: "42501", message: "ours", detail: "", hint: "", position: None })
+}
+
+fn open() -> Talk {
+    let mut talk = Talk::new("t0ken".into());
+    hear(&mut talk, &message(b'R', &[0, 0, 0, 0]));
+    hear(&mut talk, b"Z\0\0\0\x05I");
+    talk
+}
+
+/// Drives the client's bytes; `judge` allows (true) or refuses. Returns what went to the server and to the client.
+fn say(talk: &mut Talk, bytes: &[u8], judge: impl Fn(&str) -> bool) -> (Vec<u8>, Vec<u8>) {
+    let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    loop {
+        let step = talk.client(&bytes[at..]).unwrap();
+        let (text, parse) = match &step {
+            Step::More(_) | Step::Hold => return (to_server, to_client),
+            Step::Forward(n) | Step::Leave(n) => {
+                to_server.extend(&bytes[at..at + n]);
+                at += n;
+                continue;
+            }
+            Step::Drop(n) => {
+                at += n;
+                continue;
+            }
+            Step::Answer(n, answer) => {
+                to_client.extend(answer);
+                at += n;
+                continue;
+            }
+            Step::Ask(Ask::Query(sql)) => (String::from_utf8_lossy(sql).into_owned(), 'q'),
+            Step::Ask(Ask::Parse(sql)) => (String::from_utf8_lossy(sql).into_owned(), 'p'),
+            Step::Ask(Ask::Execute(known)) => (known.clone().unwrap_or("?".into()), 'e'),
+            Step::Ask(Ask::Function(oid)) => (format!("fn {oid}"), 'f'),
+            Step::Ask(Ask::TooLong { bytes, parse }) => {
+                (format!("long {bytes}"), if *parse { 'p' } else { 'q' })
+            }
+        };
+        if judge(&text) {
+            match parse {
+                'q' => talk.allow_query(text),
+                'p' => talk.allow_parse(text),
+                'e' => talk.allow_execute(text),
+                _ => talk.allow_function(text),
+            }
+            continue;
+        }
+        match talk.refuse(ours()) {
+            Refused::Answer(answer) => to_client.extend(answer),
+            Refused::Poison(poison) => to_server.extend(poison),
+            Refused::Silent => {}
+        }
+    }
+}
+
+/// Drives the server's bytes; returns what goes to the client.
+fn hear(talk: &mut Talk, bytes: &[u8]) -> Vec<u8> {
+    let mut to_client = Vec::new();
+    let mut at = 0;
+    loop {
+        match talk.server(&bytes[at..]).unwrap() {
+            Heard::More => return to_client,
+            Heard::Forward(n) => {
+                to_client.extend(&bytes[at..at + n]);
+                at += n;
+            }
+            Heard::Drop(n) => at += n,
+            Heard::Replace(n, answer) => {
+                to_client.extend(answer);
+                at += n;
+            }
+        }
+    }
+}
+
+fn ended(talk: &mut Talk) -> Vec<(String, End)> {
+    std::iter::from_fn(|| talk.ended()).collect()
+}
+
+fn drops(text: &str) -> bool {
+    !text.contains("drop")
+}
+
+#[test]
+fn a_query_and_its_rows() {
+    let mut talk = open();
+    let sent = query("select 1");
+    assert_eq!(say(&mut talk, &sent, drops), (sent.clone(), vec![]));
+    let answer =
+        [message(b'T', b"\0\0"), message(b'D', b"\0\0"), message(b'C', b"SELECT 1\0"), message(b'Z', b"I")]
+            .concat();
+    assert_eq!(hear(&mut talk, &answer), answer, "not a byte is changed");
+    let bytes = u64::try_from(answer.len()).unwrap() - 6;
+    let done = Completion { rows: Some(1), bytes, undone: false };
+    assert_eq!(ended(&mut talk), [("select 1".into(), End { completions: vec![done], ..End::default() })]);
+    assert!(talk.is_idle());
+}
+
+#[test]
+fn a_refused_query_never_reaches_an_idle_server() {
+    let mut talk = open();
+    let (to_server, to_client) = say(&mut talk, &query("drop table t"), drops);
+    assert!(to_server.is_empty());
+    assert_eq!(to_client, [ours(), message(b'Z', b"I")].concat());
+}
+
+#[test]
+fn a_refusal_in_a_transaction_aborts_it_on_the_server() {
+    let mut talk = open();
+    say(&mut talk, &query("begin"), drops);
+    hear(&mut talk, &[message(b'C', b"BEGIN\0"), message(b'Z', b"T")].concat());
+    let (to_server, to_client) = say(&mut talk, &query("drop table t"), drops);
+    assert!(to_client.is_empty(), "the server's status is waited for");
+    assert!(to_server.starts_with(b"Q") && !to_server.windows(4).any(|w| w == b"drop"));
+    let answer = hear(&mut talk, &[server_error("42601"), message(b'Z', b"E")].concat());
+    assert_eq!(answer, [ours(), message(b'Z', b"E")].concat());
+    assert_eq!(talk.status(), b'E');
+}
+
+#[test]
+fn a_refused_parse_in_a_pipeline_undoes_the_segment() {
+    let mut talk = open();
+    let sync = message(b'S', b"");
+    let segment = [parse("", "insert"), bind("", ""), execute("")].concat();
+    let sent = [&segment, &parse("", "drop"), &bind("", ""), &execute(""), &sync].map(Vec::as_slice).concat();
+    let (to_server, to_client) = say(&mut talk, &sent, drops);
+    assert!(to_client.is_empty());
+    assert!(to_server.starts_with(&segment) && to_server.ends_with(&sync));
+    assert!(!to_server.windows(4).any(|w| w == b"drop"));
+    let head = [message(b'1', b""), message(b'2', b""), message(b'C', b"INSERT 0 1\0")].concat();
+    let answer = [head.clone(), server_error("42601"), message(b'Z', b"I")].concat();
+    assert_eq!(hear(&mut talk, &answer), [head, ours(), message(b'Z', b"I")].concat());
+    let ended = ended(&mut talk);
+    assert_eq!(ended.len(), 1);
+    assert!(ended[0].1.completions[0].undone, "the insert did not last");
+}
+
+#[test]
+fn an_error_before_a_refused_message_is_the_one_that_is_read() {
+    let mut talk = open();
+    let sent = [bind("", "nothing"), parse("", "drop"), message(b'S', b"")].concat();
+    say(&mut talk, &sent, drops);
+    let answer = [server_error("26000"), message(b'Z', b"I")].concat();
+    assert_eq!(hear(&mut talk, &answer), answer);
+    assert!(talk.is_idle());
+}
+
+#[test]
+fn a_refused_first_parse_is_answered_alone_up_to_sync() {
+    let mut talk = open();
+    let sent =
+        [parse("", "drop"), bind("", ""), execute(""), message(b'H', b""), message(b'S', b"")].concat();
+    let (to_server, to_client) = say(&mut talk, &sent, drops);
+    assert!(to_server.is_empty());
+    assert_eq!(to_client, [ours(), message(b'Z', b"I")].concat());
+    // Without Sync, but after a Flush, the implicit transaction is open: the server must abort it.
+    say(&mut talk, &[parse("", "insert"), bind("", ""), execute(""), message(b'H', b"")].concat(), drops);
+    hear(&mut talk, &[message(b'1', b""), message(b'2', b""), message(b'C', b"INSERT 0 1\0")].concat());
+    let (to_server, _) = say(&mut talk, &parse("", "drop"), drops);
+    assert!(to_server.starts_with(b"P"));
+}
+
+#[test]
+fn names_follow_what_the_server_accepted() {
+    let mut talk = open();
+    let sync = message(b'S', b"");
+    say(&mut talk, &[parse("a", "one"), sync.clone()].concat(), drops);
+    hear(&mut talk, &[message(b'1', b""), message(b'Z', b"I")].concat());
+    // A second Parse of the name fails: the first stands.
+    say(&mut talk, &[parse("a", "two"), sync.clone()].concat(), drops);
+    hear(&mut talk, &[server_error("42P05"), message(b'Z', b"I")].concat());
+    assert_eq!(talk.statement(b"a").map(String::as_str), Some("one"));
+    say(&mut talk, &[bind("p", "a"), execute("p"), sync].concat(), drops);
+    hear(&mut talk, &[message(b'2', b""), message(b's', b""), message(b'Z', b"T")].concat());
+    assert_eq!(ended(&mut talk)[0].0, "one");
+    assert!(matches!(talk.client(&execute("p")), Ok(Step::Ask(Ask::Execute(Some(sql)))) if sql == "one"));
+    assert!(matches!(talk.client(&execute("q")), Ok(Step::Ask(Ask::Execute(None)))));
+}
+
+#[test]
+fn copy_data_swallows_the_first_sync() {
+    let mut talk = open();
+    let sync = message(b'S', b"");
+    let start = [parse("", "copy"), bind("", ""), execute(""), sync.clone()].concat();
+    say(&mut talk, &start, drops);
+    hear(&mut talk, &[message(b'1', b""), message(b'2', b""), message(b'G', b"\0\0\0")].concat());
+    let data = [message(b'd', b"1\n"), message(b'c', b""), sync].concat();
+    assert_eq!(say(&mut talk, &data, drops).0, data);
+    hear(&mut talk, &[message(b'C', b"COPY 1\0"), message(b'Z', b"I")].concat());
+    assert_eq!(ended(&mut talk)[0].1.completions[0].rows, Some(1));
+    assert!(talk.is_idle());
+    // All at once, before the server answers.
+    say(&mut talk, &[start, data].concat(), drops);
+    let answer = [
+        message(b'1', b""),
+        message(b'2', b""),
+        message(b'G', b"\0\0\0"),
+        message(b'C', b"COPY 1\0"),
+        message(b'Z', b"I"),
+    ];
+    hear(&mut talk, &answer.concat());
+    assert!(talk.is_idle());
+}
+
+#[test]
+fn a_deferred_failure_at_sync_is_the_statements_failure() {
+    let mut talk = open();
+    say(&mut talk, &[parse("", "insert"), bind("", ""), execute(""), message(b'S', b"")].concat(), drops);
+    let answer = [
+        message(b'1', b""),
+        message(b'2', b""),
+        message(b'C', b"INSERT 0 1\0"),
+        server_error("23503"),
+        message(b'Z', b"I"),
+    ];
+    hear(&mut talk, &answer.concat());
+    let (_, end) = ended(&mut talk).remove(0);
+    assert_eq!(end.error, Some(*b"23503"));
+    assert!(end.completions[0].undone);
+}
+
+#[test]
+fn what_comes_during_login_waits() {
+    let mut talk = Talk::new("t0ken".into());
+    assert!(matches!(talk.client(&query("select 1")), Ok(Step::Hold)));
+    hear(&mut talk, &message(b'R', &[0, 0, 0, 10]));
+    assert_eq!(talk.auth_code(), 10);
+    assert!(matches!(talk.client(&message(b'p', b"x\0")), Ok(Step::Forward(_))));
+}
+
+#[test]
+fn other_encodings_and_strings_are_noticed() {
+    let mut talk = open();
+    assert!(talk.reads_as_default("é".as_bytes()));
+    hear(&mut talk, &message(b'S', b"client_encoding\0LATIN1\0"));
+    assert!(!talk.reads_as_default("é".as_bytes()) && talk.reads_as_default(b"e"));
+    hear(&mut talk, &message(b'S', b"standard_conforming_strings\0off\0"));
+    assert!(!talk.reads_as_default(b"e"));
+}
+
+/// The same bytes in any pieces give the same moves.
+#[test]
+fn split_anywhere() {
+    let sent = [
+        query("select 1"),
+        parse("a", "insert"),
+        bind("", "a"),
+        execute(""),
+        message(b'D', b"Sa\0"),
+        message(b'S', b""),
+        parse("", "drop"),
+        bind("", ""),
+        message(b'S', b""),
+        message(b'd', &[7; 300]),
+        query("x"),
+    ]
+    .concat();
+    let whole = say(&mut open(), &sent, drops);
+    for piece in [1, 2, 3, 5, 7, 64] {
+        let mut talk = open();
+        let (mut to_server, mut to_client, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+        for bytes in sent.chunks(piece) {
+            buffer.extend(bytes);
+            let used = drive(&mut talk, &buffer, &mut to_server, &mut to_client);
+            buffer.drain(..used);
+        }
+        assert_eq!((to_server, to_client), whole, "pieces of {piece}");
+    }
+}
+
+/// Like `say`, but keeps what is not yet whole; returns the bytes dealt with.
+fn drive(talk: &mut Talk, bytes: &[u8], to_server: &mut Vec<u8>, to_client: &mut Vec<u8>) -> usize {
+    let mut at = 0;
+    loop {
+        let (used, server, client) = match talk.client(&bytes[at..]).unwrap() {
+            Step::More(_) | Step::Hold => return at,
+            Step::Forward(n) | Step::Leave(n) => (n, bytes[at..at + n].to_vec(), vec![]),
+            Step::Drop(n) => (n, vec![], vec![]),
+            Step::Answer(n, answer) => (n, vec![], answer),
+            Step::Ask(Ask::Query(sql)) => {
+                let sql = String::from_utf8_lossy(sql).into_owned();
+                talk.allow_query(sql);
+                continue;
+            }
+            Step::Ask(Ask::Parse(b"drop")) => match talk.refuse(ours()) {
+                Refused::Answer(answer) => (0, vec![], answer),
+                Refused::Poison(poison) => (0, poison, vec![]),
+                Refused::Silent => continue,
+            },
+            Step::Ask(Ask::Parse(sql)) => {
+                let sql = String::from_utf8_lossy(sql).into_owned();
+                talk.allow_parse(sql);
+                continue;
+            }
+            Step::Ask(Ask::Execute(known)) => {
+                talk.allow_execute(known.unwrap_or_default());
+                continue;
+            }
+            Step::Ask(other) => panic!("{other:?}"),
+        };
+        to_server.extend(server);
+        to_client.extend(client);
+        at += used;
+    }
+}
