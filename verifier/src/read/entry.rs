@@ -1,0 +1,162 @@
+//! An entry of the log (spec page `entry.md`): its exact shape, and the few fields that checks need; it knows no signature.
+
+use super::envelope::{self, Envelope};
+use super::receipt::{self, Receipt};
+use super::text;
+use crate::error::{Flaw, flaw};
+use crate::json::canonical;
+use crate::json::fields::Fields;
+use clyra_spec::limits::ENTRY_BYTES_MAX;
+use clyra_spec::{KillLevel, Mode, media};
+
+/// One entry, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: Box<str>,
+    pub(crate) maker: Box<str>,
+    /// Its place in a gateway's stream; only a batch header has none.
+    pub(crate) stream: Option<Stream>,
+    pub(crate) kind: Kind,
+}
+
+/// The place of an entry in its gateway's stream, ordered as the gateway numbered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stream {
+    pub(crate) gateway: Box<str>,
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+}
+
+/// The kinds that version 1 knows.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Batch(Envelope),
+    Receipt(Receipt),
+    RunOpen { run_id: Box<str> },
+    RunClose { run_id: Box<str>, count: u64 },
+    Switch,
+    Policy { digest: Box<str> },
+    Gap { count: Option<u64> },
+}
+
+impl Kind {
+    /// The word in the entry's `kind`.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Batch(_) => "batch",
+            Self::Receipt(_) => "receipt",
+            Self::RunOpen { .. } => "run_open",
+            Self::RunClose { .. } => "run_close",
+            Self::Switch => "switch",
+            Self::Policy { .. } => "policy",
+            Self::Gap { .. } => "gap",
+        }
+    }
+}
+
+impl Entry {
+    /// The run that this entry belongs to.
+    pub(crate) fn run_id(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Receipt(receipt) => receipt.run.as_ref().map(|run| &*run.run_id),
+            Kind::RunOpen { run_id } | Kind::RunClose { run_id, .. } => Some(run_id),
+            Kind::Batch(_) | Kind::Switch | Kind::Policy { .. } | Kind::Gap { .. } => None,
+        }
+    }
+
+    /// The receipt, where this is one.
+    pub(crate) fn receipt(&self) -> Option<&Receipt> {
+        match &self.kind {
+            Kind::Receipt(receipt) => Some(receipt),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one entry from the bytes of its leaf.
+pub(crate) fn read(bytes: &[u8]) -> Result<Entry, Flaw> {
+    if bytes.len() > ENTRY_BYTES_MAX {
+        return flaw(format!("{} bytes, an entry has at most {ENTRY_BYTES_MAX}", bytes.len()));
+    }
+    let value = canonical::parse(bytes)?;
+    let mut fields = Fields::of(&value)?;
+    let word = fields.text("kind")?;
+    let version = fields.whole("v")?;
+    if version != 1 {
+        return flaw(format!("version `{version}` of kind `{}` is unknown, 1 is known", text::short(word)));
+    }
+    let id = fields.text("id")?;
+    text::uuid_v7(id).map_err(|flaw| flaw.at("field `id`"))?;
+    text::time(fields.text("at")?).map_err(|flaw| flaw.at("field `at`"))?;
+    let maker = fields.text("maker")?;
+    let stream = if word == "batch" { None } else { Some(stream(&mut fields)?) };
+    let kind = kind(word, &mut fields)?;
+    fields.end()?;
+    Ok(Entry { id: id.into(), maker: maker.into(), stream, kind })
+}
+
+fn stream(fields: &mut Fields<'_, '_>) -> Result<Stream, Flaw> {
+    let mut inner = fields.object("stream")?;
+    let told = |flaw: Flaw| flaw.at("field `stream`");
+    let stream = Stream {
+        gateway: inner.text("gateway").map_err(told)?.into(),
+        epoch: inner.whole("epoch").map_err(told)?,
+        seq: inner.whole("seq").map_err(told)?,
+    };
+    inner.end().map_err(told)?;
+    if stream.seq == 0 || stream.epoch == 0 {
+        return flaw("field `stream`: `epoch` and `seq` count from 1");
+    }
+    Ok(stream)
+}
+
+fn kind(word: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw> {
+    match word {
+        "batch" => {
+            let dsse = fields.any("dsse")?;
+            let envelope =
+                envelope::read(dsse, media::BATCH_PAYLOAD_TYPE).map_err(|flaw| flaw.at("field `dsse`"))?;
+            Ok(Kind::Batch(envelope))
+        }
+        "receipt" => Ok(Kind::Receipt(receipt::read(fields)?)),
+        "run_open" => Ok(Kind::RunOpen { run_id: fields.text("run_id")?.into() }),
+        "run_close" => {
+            fields.one_of("reason", &["idle", "asked", "shutdown"])?;
+            Ok(Kind::RunClose { run_id: fields.text("run_id")?.into(), count: fields.whole("count")? })
+        }
+        "switch" => {
+            fields.text("by")?;
+            fields.text("reason")?;
+            fields.word::<KillLevel>("level")?;
+            fields.one_of("scope", &["global"])?;
+            Ok(Kind::Switch)
+        }
+        "policy" => {
+            let digest = digest(fields, "digest")?;
+            fields.word::<Mode>("mode")?;
+            fields.text("name")?;
+            fields.one_of("reason", &["start", "reload"])?;
+            fields.whole("version")?;
+            Ok(Kind::Policy { digest })
+        }
+        "gap" => {
+            fields.one_of("reason", &["unclean_stop", "outbox_full", "spool_lost"])?;
+            fields.whole("last_seq")?;
+            fields.whole("lost_epoch")?;
+            Ok(Kind::Gap { count: fields.maybe_whole("count")? })
+        }
+        unknown => flaw(format!("kind `{}` is unknown", text::short(unknown))),
+    }
+}
+
+/// `sha256:` and 64 hex digits.
+pub(crate) fn digest(fields: &mut Fields<'_, '_>, name: &'static str) -> Result<Box<str>, Flaw> {
+    let spelled = fields.text(name)?;
+    match spelled.strip_prefix("sha256:").map(text::hex::<32>) {
+        Some(Ok(_)) => Ok(spelled.into()),
+        _ => flaw(format!(
+            "field `{name}` is `{}`, `sha256:` and 64 hex digits are needed",
+            text::short(spelled)
+        )),
+    }
+}
