@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// One event for the log.
 #[derive(Debug)]
-pub enum Draft {
+pub(crate) enum Draft {
     /// A decision, its outcome, or both.
     Receipt(Box<ReceiptDraft>),
     /// A session that claims this run has begun.
@@ -24,7 +24,7 @@ pub enum Draft {
 
 /// A receipt without number, encoding and seal.
 #[derive(Debug)]
-pub struct ReceiptDraft {
+pub(crate) struct ReceiptDraft {
     /// Id of the entry.
     pub id: Uuid,
     /// When it was decided, microseconds since 1970-01-01 UTC.
@@ -55,7 +55,7 @@ pub struct ReceiptDraft {
 
 /// What a receipt says of its session; the same for all its receipts.
 #[derive(Debug)]
-pub struct SessionCard {
+pub(crate) struct SessionCard {
     /// Keyed fingerprint of the actor, 32 hex digits.
     pub actor: String,
     /// Person, service or agent.
@@ -74,7 +74,7 @@ pub struct SessionCard {
 
 /// What a receipt says of the policy that decided.
 #[derive(Debug)]
-pub struct PolicyCard {
+pub(crate) struct PolicyCard {
     /// `sha256:` and hex.
     pub digest: String,
     /// The owner's version number.
@@ -83,7 +83,7 @@ pub struct PolicyCard {
 
 /// The claims of a run, as the caller made them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct RunClaims {
+pub(crate) struct RunClaims {
     /// The run's id.
     pub run_id: Box<str>,
     /// Why the change is made.
@@ -100,7 +100,7 @@ pub struct RunClaims {
 
 /// What became of a statement that was sent on.
 #[derive(Clone, Copy, Debug)]
-pub struct OutcomeDraft {
+pub(crate) struct OutcomeDraft {
     /// How it ended.
     pub status: Status,
     /// Rows reported by the server.
@@ -119,7 +119,7 @@ pub struct OutcomeDraft {
 
 /// A turn of the kill switch.
 #[derive(Debug)]
-pub struct SwitchDraft {
+pub(crate) struct SwitchDraft {
     /// Id of the entry.
     pub id: Uuid,
     /// When, microseconds since 1970-01-01 UTC.
@@ -134,7 +134,7 @@ pub struct SwitchDraft {
 
 /// A policy taken into use.
 #[derive(Debug)]
-pub struct PolicyDraft {
+pub(crate) struct PolicyDraft {
     /// Id of the entry.
     pub id: Uuid,
     /// When, microseconds since 1970-01-01 UTC.

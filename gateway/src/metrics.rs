@@ -1,0 +1,187 @@
+//! What is counted and timed on the data path, for Prometheus. Buckets, never summaries: replicas can be added up.
+
+use crate::Error;
+use clyra_policy::Decision;
+use clyra_spec::Verdict;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError};
+
+/// The gateway's instruments.
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    allowed: Counter,
+    by_rule: Mutex<HashMap<(Box<str>, Verdict, bool), Counter>>,
+    pub(crate) decision_us: Histogram,
+    pub(crate) added_us: Histogram,
+    pub(crate) upstream_us: Histogram,
+    pub(crate) sessions: Gauge,
+    pub(crate) logins_refused: Counter,
+    pub(crate) protocol_errors: Counter,
+    outbox_depth: Gauge,
+    recorder_lag_us: Gauge,
+    recorder_connected: Gauge,
+    shut: Gauge,
+    kill_level: Gauge,
+}
+
+/// What stands beside the data path when the page is rendered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) outbox_depth: u64,
+    pub(crate) recorder_lag_us: u64,
+    pub(crate) recorder_connected: bool,
+    pub(crate) shut: bool,
+    pub(crate) kill_level: u32,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let wrong = |err: metrics_exporter_prometheus::BuildError| Error::Metrics(err.to_string());
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_microseconds".to_owned()), &BUCKETS_US)
+            .map_err(wrong)?
+            .build_recorder();
+        describe(&recorder);
+        Ok(Self {
+            allowed: counter(&recorder, &[("rule", "none"), ("verdict", "allow"), ("enforced", "true")]),
+            by_rule: Mutex::default(),
+            decision_us: histogram(&recorder, "clyra_decision_microseconds"),
+            added_us: histogram(&recorder, "clyra_added_latency_microseconds"),
+            upstream_us: histogram(&recorder, "clyra_upstream_microseconds"),
+            sessions: gauge(&recorder, "clyra_sessions"),
+            logins_refused: recorder.register_counter(&Key::from_name("clyra_logins_refused_total"), &META),
+            protocol_errors: recorder.register_counter(&Key::from_name("clyra_protocol_errors_total"), &META),
+            outbox_depth: gauge(&recorder, "clyra_outbox_depth"),
+            recorder_lag_us: gauge(&recorder, "clyra_recorder_lag_microseconds"),
+            recorder_connected: gauge(&recorder, "clyra_recorder_connected"),
+            shut: gauge(&recorder, "clyra_gate_shut"),
+            kill_level: gauge(&recorder, "clyra_kill_level"),
+            recorder,
+        })
+    }
+
+    /// Counts a decision: once for each rule that spoke, or once as allowed.
+    pub(crate) fn decided(&self, decision: &Decision) {
+        if decision.rules.is_empty() {
+            self.allowed.increment(1);
+            return;
+        }
+        let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
+        for rule in decision.rules.iter() {
+            let key = (rule.id.clone(), rule.verdict, rule.enforced);
+            let labels = [
+                ("rule", &*rule.id),
+                ("verdict", rule.verdict.as_str()),
+                ("enforced", if rule.enforced { "true" } else { "false" }),
+            ];
+            by_rule.entry(key).or_insert_with(|| counter(&self.recorder, &labels)).increment(1);
+        }
+    }
+
+    /// Drains what the histograms have gathered; to be called every few seconds.
+    pub(crate) fn upkeep(&self) {
+        self.handle().run_upkeep();
+    }
+
+    /// The page in Prometheus' text format.
+    pub(crate) fn render(&self, standing: Standing) -> String {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge is a float, and depth and lag stay far below 2^53"
+        )]
+        {
+            self.outbox_depth.set(standing.outbox_depth as f64);
+            self.recorder_lag_us.set(standing.recorder_lag_us as f64);
+        }
+        self.recorder_connected.set(f64::from(u8::from(standing.recorder_connected)));
+        self.shut.set(f64::from(u8::from(standing.shut)));
+        self.kill_level.set(f64::from(standing.kill_level));
+        self.handle().render()
+    }
+
+    fn handle(&self) -> PrometheusHandle {
+        self.recorder.handle()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn counter(recorder: &PrometheusRecorder, labels: &[(&str, &str)]) -> Counter {
+    let labels: Vec<Label> =
+        labels.iter().map(|(name, value)| Label::new((*name).to_owned(), (*value).to_owned())).collect();
+    recorder.register_counter(&Key::from_parts("clyra_decisions_total", labels), &META)
+}
+
+fn histogram(recorder: &PrometheusRecorder, name: &'static str) -> Histogram {
+    recorder.register_histogram(&Key::from_name(name), &META)
+}
+
+fn gauge(recorder: &PrometheusRecorder, name: &'static str) -> Gauge {
+    recorder.register_gauge(&Key::from_name(name), &META)
+}
+
+fn describe(recorder: &PrometheusRecorder) {
+    recorder.describe_counter("clyra_decisions_total".into(), None, "Decisions by rule and verdict.".into());
+    let histograms = [
+        ("clyra_decision_microseconds", "Time to decide one message."),
+        (
+            "clyra_added_latency_microseconds",
+            "Time from a client's bytes to sending them on, receipt included.",
+        ),
+        ("clyra_upstream_microseconds", "Time from sending a message on to the end of the server's answer."),
+    ];
+    for (name, help) in histograms {
+        recorder.describe_histogram(name.into(), None, help.into());
+    }
+    recorder.describe_counter(
+        "clyra_logins_refused_total".into(),
+        None,
+        "Connections refused before login.".into(),
+    );
+    recorder.describe_counter(
+        "clyra_protocol_errors_total".into(),
+        None,
+        "Sessions ended by a broken protocol.".into(),
+    );
+    let gauges = [
+        ("clyra_sessions", "Open client sessions."),
+        ("clyra_outbox_depth", "Entries not yet acknowledged by the recorder."),
+        ("clyra_recorder_lag_microseconds", "Age of the oldest entry not yet acknowledged."),
+        ("clyra_recorder_connected", "1 while the stream to the recorder stands."),
+        ("clyra_gate_shut", "1 while receipts cannot be kept and statements are refused."),
+        ("clyra_kill_level", "Level of the kill switch: 0 observe, 1 block writes, 2 block statements."),
+    ];
+    for (name, help) in gauges {
+        recorder.describe_gauge(name.into(), None, help.into());
+    }
+}
+
+const META: Metadata<'static> = Metadata::new("clyra", Level::INFO, None);
+
+/// From a memoised decision to a statement that waits.
+const BUCKETS_US: [f64; 19] = [
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    20.0,
+    50.0,
+    100.0,
+    200.0,
+    500.0,
+    1_000.0,
+    2_000.0,
+    5_000.0,
+    10_000.0,
+    15_000.0,
+    50_000.0,
+    100_000.0,
+    500_000.0,
+    2_000_000.0,
+    10_000_000.0,
+];
