@@ -1,0 +1,126 @@
+//! The PostgreSQL door: listens, spreads connections over the worker threads, and drains at the end. It decides nothing.
+//!
+//! Each worker is one thread with its own single-threaded runtime: a session lives and dies on one thread, and no
+//! message ever hops to another.
+
+mod cancel;
+mod login;
+mod question;
+mod relay;
+mod side;
+mod stream;
+
+use crate::{Error, Settings, gate::Gate, settings::Upstream};
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle},
+    sync::{mpsc, watch},
+    task::{JoinSet, LocalSet},
+};
+
+/// The door, open.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) addr: SocketAddr,
+    shutdown: watch::Sender<bool>,
+    acceptor: tokio::task::JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// What every session of the door shares.
+#[derive(Clone, Debug)]
+pub(crate) struct House {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) shutdown: watch::Receiver<bool>,
+}
+
+impl Door {
+    pub(crate) async fn open(settings: &Settings, gate: Arc<Gate>, runtime: &Handle) -> Result<Self, Error> {
+        let listen = |source| Error::Listen { addr: settings.listen, purpose: "PostgreSQL clients", source };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        let (shutdown, watch) = watch::channel(false);
+        let house = House { gate, upstream: Arc::new(settings.upstream.clone()), shutdown: watch };
+        let mut queues = Vec::new();
+        let mut workers = Vec::new();
+        for number in 0..settings.workers.max(1) {
+            let (queue, arrivals) = mpsc::channel(ARRIVALS_MAX);
+            queues.push(queue);
+            let house = house.clone();
+            let worker = std::thread::Builder::new()
+                .name(format!("clyra-pg-{number}"))
+                .spawn(move || work(&house, arrivals))
+                .map_err(|_| Error::Stopped("worker thread"))?;
+            workers.push(worker);
+        }
+        let acceptor = runtime.spawn(accept(listener, queues, house.shutdown.clone()));
+        Ok(Self { addr, shutdown, acceptor, workers })
+    }
+
+    /// Takes no more clients, ends idle sessions at once and busy ones when they become idle or the grace is over.
+    pub(crate) async fn close(self) {
+        let _ = self.shutdown.send(true);
+        let _ = self.acceptor.await;
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in self.workers {
+                let _ = worker.join();
+            }
+        });
+        let _ = joined.await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    queues: Vec<mpsc::Sender<std::net::TcpStream>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    for queue in queues.iter().cycle() {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|down| *down) => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                if let Ok(stream) = stream.into_std() {
+                    let _ = queue.send(stream).await;
+                }
+            }
+            // Out of file descriptors, or a client that left at once: breathe, then go on.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    }
+}
+
+fn work(house: &House, mut arrivals: mpsc::Receiver<std::net::TcpStream>) {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()
+    else {
+        return;
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut sessions = JoinSet::new();
+        let mut shutdown = house.shutdown.clone();
+        loop {
+            tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(stream) => { sessions.spawn_local(login::welcome(house.clone(), stream)); }
+                    None => break,
+                },
+                Some(_) = sessions.join_next() => {}
+                _ = shutdown.wait_for(|down| *down) => break,
+            }
+        }
+        let drained = async { while sessions.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, drained).await;
+    });
+}
+
+/// Connections that wait for one worker before the kernel's own queue takes over.
+const ARRIVALS_MAX: usize = 256;
+/// Polls of tasks before the sockets are looked at again.
+const EVENT_INTERVAL: u32 = 31;
+/// How long busy sessions may go on after the door is closed.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);

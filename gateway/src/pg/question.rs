@@ -1,0 +1,75 @@
+//! What a message of the client asks of the gate: its facts, from its text or from what was prepared before.
+
+use super::relay::Wire;
+use crate::gate::{Gate, Known, Visitor};
+use clyra_policy::{Facts, Problem};
+use clyra_wire::Ask;
+use std::sync::Arc;
+
+/// A message on its way to the gate.
+pub(super) struct Question {
+    pub(super) kind: Kind,
+    pub(super) known: Arc<Known>,
+    pub(super) bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Query,
+    Parse,
+    Execute,
+    Function,
+}
+
+pub(super) fn question(gate: &Gate, visitor: &Visitor, wire: &Wire, ask: Ask<'_, Arc<Known>>) -> Question {
+    let text = |sql: &[u8]| {
+        if wire.reads_as_default(sql) {
+            gate.known(visitor, sql)
+        } else {
+            gate.know(visitor, unread("the session's strings or encoding are not PostgreSQL's defaults"))
+        }
+    };
+    match ask {
+        Ask::Query(sql) => Question { kind: Kind::Query, bytes: sql.len() as u64, known: text(sql) },
+        Ask::Parse(sql) => Question { kind: Kind::Parse, bytes: sql.len() as u64, known: text(sql) },
+        Ask::TooLong { bytes, parse } => Question {
+            kind: if parse { Kind::Parse } else { Kind::Query },
+            bytes: bytes as u64,
+            known: gate.know(visitor, unread("it is longer than what is read")),
+        },
+        Ask::Execute(known) => Question {
+            kind: Kind::Execute,
+            bytes: 0,
+            known: known
+                .unwrap_or_else(|| gate.know(visitor, unread("the portal is not known to the gateway"))),
+        },
+        Ask::Function(oid) => Question {
+            kind: Kind::Function,
+            bytes: 0,
+            known: gate.know(visitor, Arc::new(Facts::of_function_call(oid))),
+        },
+    }
+}
+
+/// Facts of a message that was not read.
+fn unread(why: &str) -> Arc<Facts> {
+    // A lone 0xff is no text in any reading: the facts say so, and here it is said why.
+    let mut facts = Facts::of_postgres(&[0xff]);
+    facts.problem = Some(Problem { message: why.to_owned(), position: None, syntax: false });
+    Arc::new(facts)
+}
+
+/// What the session knows under a name: prepared, or about to be.
+pub(super) struct PreparedNames<'a>(pub(super) &'a Wire);
+
+impl PreparedNames<'_> {
+    pub(super) fn facts(&self, name: &str) -> Option<Arc<Facts>> {
+        let coming = self.0.open_tickets().find_map(|ticket| {
+            let statements = &ticket.known.facts.statements;
+            let found =
+                statements.iter().rev().find(|statement| statement.prepares.as_deref() == Some(name))?;
+            Some(Arc::new(Facts { statements: Box::new([found.clone()]), problem: None }))
+        });
+        coming.or_else(|| self.0.statement(name.as_bytes()).map(|known| Arc::clone(&known.facts)))
+    }
+}

@@ -1,0 +1,99 @@
+//! One peer of a session: its socket, what it said, what it is to be told. It never looks into the bytes.
+
+use super::stream::Stream;
+use bytes::{Buf, BytesMut};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::io::AsyncWrite;
+use tokio_util::io::poll_read_buf;
+
+/// One peer: its socket, what it said, what it is to be told.
+pub(super) struct Side {
+    stream: Stream,
+    pub(super) inbox: BytesMut,
+    pub(super) outbox: BytesMut,
+    /// It says no more.
+    pub(super) ended: bool,
+    /// It was told that the other says no more.
+    closed: bool,
+}
+
+impl Side {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new(), ended: false, closed: false }
+    }
+
+    /// Moves the first bytes of what it said into what the other is told.
+    pub(super) fn hand(&mut self, bytes: usize, other: &mut Self) {
+        if other.outbox.is_empty() && bytes == self.inbox.len() {
+            // The usual case: everything goes on, and nothing is copied.
+            std::mem::swap(&mut self.inbox, &mut other.outbox);
+            self.inbox.clear();
+        } else {
+            other.outbox.extend_from_slice(self.inbox.get(..bytes).unwrap_or_default());
+            self.inbox.advance(bytes);
+        }
+    }
+
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
+        let mut sent = Poll::Pending;
+        while !self.outbox.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.outbox) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(bytes)) => {
+                    self.outbox.advance(bytes);
+                    sent = Poll::Ready(());
+                }
+                Poll::Ready(Err(err)) => return Err(err),
+                Poll::Pending => break,
+            }
+        }
+        Ok(sent)
+    }
+
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, needed: usize) -> Result<Poll<()>, io::Error> {
+        if self.ended {
+            return Ok(Poll::Pending);
+        }
+        let room = needed.saturating_sub(self.inbox.len()).clamp(READ_BYTES, READ_BYTES_MAX);
+        self.inbox.reserve(room);
+        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(read) => {
+                self.ended = read? == 0;
+                Ok(Poll::Ready(()))
+            }
+        }
+    }
+
+    /// Tells it that the other says no more, once everything before that is sent.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
+        if self.closed || !self.outbox.is_empty() {
+            return Ok(Poll::Pending);
+        }
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(result) => {
+                self.closed = true;
+                result.map(Poll::Ready)
+            }
+        }
+    }
+
+    pub(super) async fn flush(&mut self) {
+        let _ = poll_fn(|cx| match self.poll_send(cx) {
+            Ok(_) if self.outbox.is_empty() => Poll::Ready(Ok(())),
+            Ok(_) => Poll::Pending,
+            Err(err) => Poll::Ready(Err(err)),
+        })
+        .await;
+    }
+}
+
+/// One read takes at least so many bytes, and at most so many more than it must.
+const READ_BYTES: usize = 16 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
