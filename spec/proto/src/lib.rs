@@ -11,13 +11,13 @@
 //! ```
 
 /// Evidence on its way from gateway to recorder, and out of the recorder again.
-#[allow(missing_docs, clippy::all, reason = "generated; documented in the proto file")]
+
 pub mod evidence {
     tonic::include_proto!("clyra.evidence.v1");
 }
 
 /// Administration of a gateway.
-#[allow(missing_docs, clippy::all, reason = "generated; documented in the proto file")]
+
 pub mod admin {
     tonic::include_proto!("clyra.admin.v1");
 }

@@ -1,0 +1,119 @@
+//! The admin gRPC service, with health and reflection.
+
+use super::{Desk, closing};
+use crate::{Error, gate::Force, kill::Turn};
+use clyra_proto::{
+    DESCRIPTORS,
+    admin::{
+        CloseRunRequest, ClosedRun, GetKillRequest, GetPolicyRequest, Kill, PolicyInForce,
+        ReloadPolicyRequest, SetKillRequest, StandReply, StandRequest,
+        gate_server::{Gate as GateService, GateServer},
+    },
+};
+use clyra_spec::{KillLevel, limits::LABEL_BYTES_MAX};
+use std::path::PathBuf;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+pub(super) async fn serve(listener: TcpListener, desk: Desk, shutdown: watch::Receiver<bool>) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<GateServer<Desk>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    let router = Server::builder()
+        .add_optional_service(reflection.ok())
+        .add_service(health_service)
+        .add_service(GateServer::new(desk));
+    let _ = router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), closing(shutdown)).await;
+}
+
+#[tonic::async_trait]
+impl GateService for Desk {
+    async fn get_kill(&self, _: Request<GetKillRequest>) -> Result<Response<Kill>, Status> {
+        Ok(Response::new(kill(self.gate.kill.stand())))
+    }
+
+    async fn set_kill(&self, request: Request<SetKillRequest>) -> Result<Response<Kill>, Status> {
+        let SetKillRequest { scope, level, reason, by } = request.into_inner();
+        if !scope.is_empty() && scope != "global" {
+            return Err(Status::invalid_argument(format!("scope `{scope}` is not known; allowed: global")));
+        }
+        let level = KillLevel::from_number(level).ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "level `{level}` is not known; allowed: 0 observe, 1 block writes, 2 block statements"
+            ))
+        })?;
+        for (name, value) in [("reason", &reason), ("by", &by)] {
+            if value.trim().is_empty() || value.len() > LABEL_BYTES_MAX {
+                return Err(Status::invalid_argument(format!(
+                    "`{name}` must say something, in at most {LABEL_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        let turn =
+            self.gate.turn(level, by, reason).await.map_err(|err| Status::internal(err.to_string()))?;
+        Ok(Response::new(kill(turn)))
+    }
+
+    async fn get_policy(&self, _: Request<GetPolicyRequest>) -> Result<Response<PolicyInForce>, Status> {
+        let (force, file) = self.gate.in_force();
+        Ok(Response::new(in_force(&force, file)))
+    }
+
+    async fn reload_policy(
+        &self,
+        _: Request<ReloadPolicyRequest>,
+    ) -> Result<Response<PolicyInForce>, Status> {
+        let force = self.gate.reload().map_err(|err| match err {
+            Error::Policy(_) | Error::PolicyFile { .. } => Status::invalid_argument(err.to_string()),
+            other => Status::internal(other.to_string()),
+        })?;
+        Ok(Response::new(in_force(&force, self.gate.in_force().1)))
+    }
+
+    async fn close_run(&self, request: Request<CloseRunRequest>) -> Result<Response<ClosedRun>, Status> {
+        let CloseRunRequest { run_id } = request.into_inner();
+        match self.gate.outbox.close_run(&run_id).await {
+            Some(count) => Ok(Response::new(ClosedRun { run_id, count })),
+            None => Err(Status::not_found(format!("run `{run_id}` is not open at this gateway"))),
+        }
+    }
+
+    async fn stand(&self, _: Request<StandRequest>) -> Result<Response<StandReply>, Status> {
+        Ok(Response::new(StandReply {
+            gateway: self.gateway.clone(),
+            epoch: self.epoch,
+            sessions: self.gate.sessions(),
+            outbox_depth: self.gate.outbox.depth(),
+            recorder_connected: self.gate.outbox.connected(),
+            shut: self.gate.outbox.shut().unwrap_or_default(),
+        }))
+    }
+}
+
+fn kill(turn: Turn) -> Kill {
+    Kill {
+        scope: "global".to_owned(),
+        level: turn.level.number(),
+        reason: turn.reason,
+        by: turn.by,
+        at: turn.at,
+        turn: turn.turn,
+        entry: turn.entry,
+    }
+}
+
+/// The policy in force, for people.
+pub(crate) fn in_force(force: &Force, file: Option<&PathBuf>) -> PolicyInForce {
+    PolicyInForce {
+        name: force.policy.name().to_owned(),
+        version: force.policy.version(),
+        digest: force.policy.digest().to_owned(),
+        mode: force.policy.mode().as_str().to_owned(),
+        file: file.map(|path| path.display().to_string()).unwrap_or_default(),
+        rules: u32::try_from(force.policy.rules()).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,114 @@
+//! Puts a gateway together, and takes it apart in the right order.
+
+use crate::{
+    Error, PolicyInForce, Settings,
+    admin::{Admin, Desk, in_force},
+    gate::{Gate, Parts},
+    kill::KillSwitch,
+    outbox::{Outbox, OutboxSettings},
+    pg::Door,
+};
+use clyra_seal::{fingerprint::Secret, key::SigningKey};
+use std::{net::SocketAddr, path::Path, sync::Arc};
+use tokio::runtime::Handle;
+
+/// A gateway at work.
+#[derive(Debug)]
+pub struct Gateway {
+    gate: Arc<Gate>,
+    door: Door,
+    admin: Admin,
+}
+
+impl Gateway {
+    /// Opens the outbox, then the gate, then the doors.
+    ///
+    /// # Errors
+    /// When an address is taken, the policy is none, or keys, kill switch or spool are damaged.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        let runtime = Handle::current();
+        let folder = settings.data.join(FOLDER);
+        let key = signing_key(&settings.data)?;
+        let kill = KillSwitch::open(folder.join("kill.json"))?;
+        let secret = Secret::load_or_generate(&folder.join("fingerprint.secret"))?;
+        let gateway = key.name().to_owned();
+        // A policy that is none must not leave an entry of a start that never was.
+        if let Some(path) = &settings.policy_file {
+            let yaml = std::fs::read_to_string(path)
+                .map_err(|source| Error::PolicyFile { path: path.clone(), source })?;
+            clyra_policy::Policy::parse(&yaml, &path.display().to_string())?;
+        }
+        let outbox_settings = OutboxSettings::new(folder.join("outbox"), settings.recorder);
+        let outbox = Outbox::start(outbox_settings, key, runtime.clone())?;
+        let gate = Arc::new(Gate::new(Parts {
+            policy_file: settings.policy_file.clone(),
+            mode: settings.mode,
+            kill,
+            outbox: Arc::clone(&outbox),
+            secret,
+            upstream: settings.upstream.to_string(),
+        })?);
+        let desk = Desk { gate: Arc::clone(&gate), gateway, epoch: outbox.epoch() };
+        let admin = Admin::open(&settings, desk, &runtime).await?;
+        let door = Door::open(&settings, Arc::clone(&gate), &runtime).await?;
+        Ok(Self { gate, door, admin })
+    }
+
+    /// Where PostgreSQL clients connect.
+    pub fn listen(&self) -> SocketAddr {
+        self.door.addr
+    }
+
+    /// Where the admin gRPC service listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.grpc_addr
+    }
+
+    /// Where metrics and health are served.
+    pub fn metrics(&self) -> SocketAddr {
+        self.admin.http_addr
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> PolicyInForce {
+        let (force, file) = self.gate.in_force();
+        in_force(&force, file)
+    }
+
+    /// Reads the policy file again; a broken file keeps the policy in force.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no policy.
+    pub fn reload(&self) -> Result<PolicyInForce, Error> {
+        let force = self.gate.reload()?;
+        Ok(in_force(&force, self.gate.in_force().1))
+    }
+
+    /// Drains the sessions, writes what is left, and closes.
+    ///
+    /// # Errors
+    /// When the last receipts could not be written to the spool.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.door.close().await;
+        let stopped = self.gate.outbox.stop().await;
+        self.admin.close().await;
+        Ok(stopped?)
+    }
+}
+
+/// The gateway's public key as a vkey; its key pair is made on first use.
+///
+/// # Errors
+/// When the key file cannot be read or made.
+pub fn gateway_key(data: &Path) -> Result<String, Error> {
+    Ok(signing_key(data)?.verifying().to_string())
+}
+
+fn signing_key(data: &Path) -> Result<SigningKey, Error> {
+    let folder = data.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(|source| Error::Data { path: folder.clone(), source })?;
+    Ok(SigningKey::load_or_generate(&folder.join("gateway.key"), "gw")?)
+}
+
+/// The gateway's folder within the data folder.
+const FOLDER: &str = "gateway";
