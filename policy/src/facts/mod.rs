@@ -1,17 +1,30 @@
 //! What a message does, read with PostgreSQL's own grammar; it never judges and never keeps the text.
+//!
+//! Known holes, which no grammar shows: views and functions over a table, rules and triggers, inheritance, the
+//! search path, `CREATE FOREIGN TABLE` (counts as not understood).
 
-mod memo;
+mod define;
+mod filter;
+mod gather;
+mod query;
+mod session;
+mod shape;
+mod utility;
 
-pub use memo::FactsMemo;
+pub use filter::Filter;
+pub use session::SettingValue;
 
-use clyra_spec::Verb;
+use crate::Verbs;
+use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
+use gather::{Gather, Stop};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What one message of a client does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Its statements, in order; one of verb `Empty` or `Unparsed` when there is nothing else to say.
     pub statements: Box<[StatementFacts]>,
-    /// Why it was not understood.
+    /// Why it, or a statement in it, was not understood.
     pub problem: Option<Problem>,
 }
 
@@ -31,7 +44,9 @@ pub struct Problem {
 pub struct StatementFacts {
     /// The strongest verb in it.
     pub verb: Verb,
-    /// Tables read, `schema.table` or `table`, folded as the server folds them.
+    /// Every verb in it, those of its CTEs and branches too.
+    pub verbs: Verbs,
+    /// Tables read, `schema.table` or `table`, folded as the server folds them; `schema.*` and `*` for many.
     pub reads: Box<[Box<str>]>,
     /// Tables written.
     pub writes: Box<[Box<str>]>,
@@ -39,10 +54,16 @@ pub struct StatementFacts {
     pub functions: Box<[Box<str>]>,
     /// What stands out.
     pub tags: Box<[Box<str>]>,
+    /// Tables whose existing rows are changed, and by what the rows are chosen.
+    pub targets: Box<[Target]>,
+    /// Settings of the session that it changes.
+    pub settings: Box<[Setting]>,
     /// Fingerprint without comments, literals and white space; for correlation only, never a memo key.
     pub shape: [u8; 32],
     /// Byte offset and length in the message.
     pub span: (u32, u32),
+    /// Character in the message at which it begins, from 1.
+    pub position: u32,
     /// Name of the statement that it prepares.
     pub prepares: Option<Box<str>>,
     /// Name of the prepared statement that it runs.
@@ -51,34 +72,177 @@ pub struct StatementFacts {
     pub deallocates: Option<Option<Box<str>>>,
 }
 
+/// A table whose existing rows are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `update`, `delete`, `merge` or `truncate`.
+    pub verb: Verb,
+    /// The table.
+    pub table: Box<str>,
+    /// By what the rows are chosen.
+    pub filter: Filter,
+}
+
+/// A change to the session's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// One setting, by its lower-case name.
+    Named {
+        /// The name.
+        name: Box<str>,
+        /// What it is changed to.
+        value: SettingValue,
+    },
+    /// All settings go back to what the session began with.
+    All,
+    /// A setting that only the server can name.
+    Unknown,
+}
+
 impl Facts {
     /// The facts of a message in PostgreSQL's SQL. Bytes that are not UTF-8 are not understood.
     pub fn of_postgres(sql: &[u8]) -> Self {
-        let _ = sql;
-        Self::not_understood("nothing is understood yet")
+        let Ok(text) = std::str::from_utf8(sql) else {
+            return Self::not_understood("", sql.len(), Problem::ours("the bytes are not UTF-8"));
+        };
+        if sql.len() > STATEMENT_BYTES_MAX {
+            let problem = format!("longer than {STATEMENT_BYTES_MAX} bytes");
+            return Self::not_understood("", sql.len(), Problem::ours(&problem));
+        }
+        if shape::nests_deeper(text, NESTING_MAX) {
+            let problem = format!("brackets nest deeper than {NESTING_MAX}");
+            return Self::not_understood(text, sql.len(), Problem::ours(&problem));
+        }
+        // The grammar is C behind a young wrapper: whatever gives way there must leave the gate shut.
+        match catch_unwind(AssertUnwindSafe(|| read(text))) {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(problem)) => Self::not_understood(text, sql.len(), problem),
+            Err(_) => Self::not_understood(text, sql.len(), Problem::ours("the parser gave up")),
+        }
     }
 
-    /// The facts of the protocol's FunctionCall message.
+    /// The facts of the protocol's FunctionCall message: a function is called, known only by its number.
     pub fn of_function_call(oid: u32) -> Self {
-        let _ = oid;
-        Self::not_understood("nothing is understood yet")
+        let mut gather = Gather::new();
+        gather.note(Verb::Call);
+        gather.functions.add(format!("oid:{oid}"));
+        gather.tag("function_call");
+        if oid == SET_CONFIG_OID {
+            gather.settings.push(Setting::Unknown);
+        }
+        let shape = shape::shape(&format!("function_call_{oid}"));
+        Self { statements: Box::new([gather.into_facts(shape, (0, 0), 1)]), problem: None }
     }
 
-    fn not_understood(message: &str) -> Self {
+    /// About how many bytes these facts take.
+    pub(crate) fn bytes(&self) -> usize {
+        let names =
+            |list: &[Box<str>]| list.iter().map(|name| name.len() + size_of::<Box<str>>()).sum::<usize>();
+        let statements = self.statements.iter().map(|one| {
+            size_of::<StatementFacts>()
+                + names(&one.reads)
+                + names(&one.writes)
+                + names(&one.functions)
+                + names(&one.tags)
+                + one.targets.len() * (size_of::<Target>() + NAME_BYTES)
+                + one.settings.len() * (size_of::<Setting>() + NAME_BYTES)
+        });
+        size_of::<Self>() + statements.sum::<usize>()
+    }
+
+    fn not_understood(text: &str, length: usize, problem: Problem) -> Self {
+        let mut gather = Gather::new();
+        gather.note(Verb::Unparsed);
+        gather.tag("unparsed");
+        let span = (0, u32::try_from(length).unwrap_or(u32::MAX));
         Self {
-            statements: Box::new([StatementFacts {
-                verb: Verb::Unparsed,
-                reads: Box::default(),
-                writes: Box::default(),
-                functions: Box::default(),
-                tags: Box::default(),
-                shape: [0; 32],
-                span: (0, 0),
-                prepares: None,
-                executes: None,
-                deallocates: None,
-            }]),
-            problem: Some(Problem { message: message.to_owned(), position: None, syntax: false }),
+            statements: Box::new([gather.into_facts(shape::shape(text), span, 1)]),
+            problem: Some(problem),
         }
     }
 }
+
+impl Problem {
+    fn ours(message: &str) -> Self {
+        Self { message: message.to_owned(), position: None, syntax: false }
+    }
+
+    fn of_parser(error: &pg_raw_parse::Error, text: &str) -> Self {
+        let pg_raw_parse::Error::Parse(error) = error else {
+            return Self::ours("the text holds a zero byte");
+        };
+        let message = error.to_string();
+        // Without the memory for a statement, nothing is known of its syntax.
+        let syntax = !message.contains("memory");
+        Self { position: position_of(&message, text), message, syntax }
+    }
+}
+
+/// Where the token that the parser names stands; nothing when it stands in more than one place.
+fn position_of(message: &str, text: &str) -> Option<u32> {
+    if message.ends_with("at end of input") {
+        return u32::try_from(text.chars().count() + 1).ok();
+    }
+    let near = message.split_once("at or near \"")?.1.strip_suffix('"')?;
+    let mut places = text.match_indices(near);
+    let (place, _) = places.next()?;
+    if near.is_empty() || places.next().is_some() {
+        return None;
+    }
+    characters_before(text, place).checked_add(1)
+}
+
+fn characters_before(text: &str, place: usize) -> u32 {
+    let characters = text.char_indices().take_while(|(at, _)| *at < place).count();
+    u32::try_from(characters).unwrap_or(u32::MAX)
+}
+
+fn read(text: &str) -> Result<Facts, Problem> {
+    let tree = pg_raw_parse::parse(text).map_err(|error| Problem::of_parser(&error, text))?;
+    let mut statements = Vec::with_capacity(tree.len());
+    let mut problem = None;
+    let (mut characters, mut counted) = (1u32, 0usize);
+    for raw in tree.iter() {
+        let start = usize::try_from(raw.stmt_location).unwrap_or(0);
+        let length = usize::try_from(raw.stmt_len).unwrap_or(0);
+        let end = if length == 0 { text.len() } else { start.saturating_add(length).min(text.len()) };
+        let part = text.get(start..end).unwrap_or_default();
+        let blank = part.len() - part.trim_start().len();
+        characters += characters_before(text.get(counted..).unwrap_or_default(), start + blank - counted);
+        counted = start + blank;
+        let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let span = (number(start), number(end - start));
+        let mut gather = Gather::new();
+        if let Err(stop) = utility::statement(&mut gather, raw.stmt()) {
+            problem.get_or_insert_with(|| stop.problem());
+            gather.note(Verb::Unparsed);
+        }
+        if gather.strongest == Verb::Unparsed {
+            gather.tag("unparsed");
+        }
+        statements.push(gather.into_facts(shape::shape(part), span, characters));
+    }
+    if statements.is_empty() {
+        let mut gather = Gather::new();
+        gather.note(Verb::Empty);
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        statements.push(gather.into_facts(shape::shape(""), (0, length), 1));
+    }
+    Ok(Facts { statements: statements.into(), problem })
+}
+
+impl Stop {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Unknown(kind) => Problem::ours(&format!("a {kind} that has no facts yet")),
+            Self::TooMuch => Problem::ours("more work than one statement may cost"),
+        }
+    }
+}
+
+/// Deepest brackets that are parsed; the server itself gives up a few thousand levels later.
+const NESTING_MAX: usize = 1_000;
+/// `set_config` in every version of PostgreSQL's catalog.
+const SET_CONFIG_OID: u32 = 2_077;
+/// About what one name takes.
+const NAME_BYTES: usize = 32;
