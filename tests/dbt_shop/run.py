@@ -13,6 +13,7 @@ It never touches a database other than shop_direct and shop_through, and never a
 """
 
 import argparse
+import fcntl
 import glob
 import json
 import os
@@ -207,15 +208,21 @@ def psql(server, database, sql):
 
 
 def venv():
-    """The dbt of our pinned versions; made once and kept."""
+    """The dbt of our pinned versions; made once and kept. Of two runners at once, one makes it and the other waits."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     home = os.path.join(cache, "clyra", f"venv-dbt-{DBT_CORE}-{DBT_POSTGRES}")
+    os.makedirs(os.path.dirname(home), exist_ok=True)
+    with open(home + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return make_venv(home)
+
+
+def make_venv(home):
     dbt = os.path.join(home, "bin", "dbt")
     if os.path.exists(os.path.join(home, "complete")):
         return dbt
     print(f"installing dbt-core {DBT_CORE} and dbt-postgres {DBT_POSTGRES}", file=sys.stderr)
     shutil.rmtree(home, ignore_errors=True)
-    os.makedirs(os.path.dirname(home), exist_ok=True)
     # The system's own Python, when there: it is the one that the venv package belongs to.
     python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
     subprocess.run([python, "-m", "venv", home], check=True)
