@@ -29,18 +29,36 @@ pub fn root(leaves: &[Hash]) -> Hash {
 
 /// Siblings of leaf number `index`, from the leaf to the root. Empty for an index beyond the leaves.
 pub fn inclusion_path(leaves: &[Hash], index: usize) -> Vec<Hash> {
-    let mut path = Vec::new();
-    if index >= leaves.len() {
-        return path;
+    Levels::of(leaves.to_vec()).path(index)
+}
+
+/// All hashes of a small tree, for many paths out of it.
+#[derive(Clone, Debug)]
+pub struct Levels(Vec<Vec<Hash>>);
+
+impl Levels {
+    /// The tree over these leaf hashes.
+    pub fn of(leaves: Vec<Hash>) -> Self {
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            let above = level_above(level);
+            levels.push(above);
+        }
+        Self(levels)
     }
-    let mut level = leaves.to_vec();
-    let mut place = index;
-    while level.len() > 1 {
-        path.extend(level.get(place ^ 1).copied());
-        place >>= 1;
-        level = level_above(&level);
+
+    /// Hash number `index` of the level `height` above the leaves. At the right edge, where a level is ragged, the last
+    /// hash covers fewer leaves.
+    pub fn hash(&self, height: usize, index: usize) -> Option<Hash> {
+        self.0.get(height)?.get(index).copied()
     }
-    path
+
+    /// Siblings of leaf number `index`, from the leaf to the root. Empty for an index beyond the leaves.
+    pub fn path(&self, index: usize) -> Vec<Hash> {
+        let inside = self.0.first().is_some_and(|leaves| index < leaves.len());
+        let siblings = self.0.iter().enumerate().filter(|_| inside);
+        siblings.filter_map(|(height, level)| level.get((index >> height) ^ 1).copied()).collect()
+    }
 }
 
 /// Root that follows from a leaf hash, its place and its path (RFC 9162 §2.1.3.2); `None` where they do not fit.

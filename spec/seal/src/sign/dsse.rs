@@ -95,6 +95,15 @@ impl Envelope {
             .map_err(|_| Error::BadSignature { what: "envelope", key: key.id().into() })?;
         Ok(payload)
     }
+
+    /// The payload as it stands, unchecked.
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, Error> {
+        decode(&self.payload)
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Error> {
+    STANDARD.decode(text).map_err(|fault| Error::malformed("base64", fault.to_string()))
 }
 
 #[cfg(test)]
