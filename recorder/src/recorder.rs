@@ -1,0 +1,220 @@
+//! The recorder as a whole: opens its data, listens, stops in order. It never starts on data that another one uses.
+
+use crate::Error;
+use crate::cut::Cutter;
+use crate::intake::Intake;
+use crate::intake::makers::Makers;
+use crate::log::{self, Log};
+use crate::shelf::Shelf;
+use crate::shelf::publisher::Publisher;
+use crate::shelf::store::Store;
+use clyra_proto::evidence::recorder_server::RecorderServer;
+use clyra_seal::key::{SigningKey, VerifyingKey};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// What a recorder needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen for gateways and for those who want bundles; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Folder of keys, log and lock; made on first use.
+    pub data: PathBuf,
+    /// Trusted gateways as vkeys, beside those in the file `makers` of the data folder (one per line).
+    pub makers: Vec<String>,
+}
+
+/// A recorder at work.
+#[derive(Debug)]
+pub struct Recorder {
+    addr: SocketAddr,
+    log_key: VerifyingKey,
+    bundle_key: VerifyingKey,
+    stop: watch::Sender<bool>,
+    failed: watch::Receiver<Option<String>>,
+    server: task::JoinHandle<Result<(), tonic::transport::Error>>,
+    writer: JoinHandle<()>,
+    publisher: JoinHandle<Result<(), Error>>,
+    _lock: Arc<File>,
+}
+
+impl Recorder {
+    /// Opens the data folder, recovers what a crash left, and listens.
+    ///
+    /// # Errors
+    /// When the folder is in use, damaged or cannot be written, a trusted key is malformed, or the address is taken.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        Self::start_with(settings, SEGMENT_BYTES).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings, segment_bytes: u64) -> Result<Self, Error> {
+        let listener = TcpListener::bind(settings.listen).await;
+        let listener = listener.map_err(|source| Error::Listen { addr: settings.listen, source })?;
+        let addr = listener.local_addr().map_err(|source| Error::Listen { addr: settings.listen, source })?;
+        let runtime = Handle::current();
+        let opened = task::spawn_blocking(move || Opened::open(&settings, segment_bytes, runtime));
+        let opened = opened.await.map_err(|fault| Error::Stopped { why: fault.to_string() })??;
+        let Opened { lock, log_key, bundle_key, makers, store, shelf, log } = opened;
+        let (stop, stopping) = watch::channel(false);
+        let (fail, failed) = watch::channel(None);
+        let tip = log.tip();
+        let (publisher, publishing) = Publisher::start(shelf, Arc::clone(&tip), fail.clone())?;
+        let (jobs, waiting) = mpsc::channel(JOBS_MAX);
+        let held = Arc::clone(&lock);
+        let writer = thread::Builder::new().name("clyra-write".into()).spawn(move || {
+            log::write(log, waiting, &fail);
+            drop(held);
+        });
+        let writer = writer.map_err(Error::file("start a thread for", Path::new("the writer")))?;
+        let (log_key, bundle) = (log_key.verifying(), bundle_key.verifying());
+        let cutter = Cutter {
+            store,
+            makers: Arc::clone(&makers),
+            log_key: log_key.clone(),
+            bundle_key,
+            one: Mutex::new(()),
+        };
+        let intake = Intake {
+            makers,
+            jobs,
+            tip,
+            publisher,
+            cutter: Arc::new(cutter),
+            log_key: log_key.clone(),
+            stop: stopping.clone(),
+        };
+        let server = tokio::spawn(serve(listener, intake, stopping));
+        Ok(Self {
+            addr,
+            log_key,
+            bundle_key: bundle,
+            stop,
+            failed,
+            server,
+            writer,
+            publisher: publishing,
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The key that signs checkpoints, as a vkey.
+    pub fn log_key(&self) -> String {
+        self.log_key.to_string()
+    }
+
+    /// The key that signs bundles, as a vkey.
+    pub fn bundle_key(&self) -> String {
+        self.bundle_key.to_string()
+    }
+
+    /// Waits until the recorder can no longer do its work: a write or sync failed, or another recorder forked the log. It
+    /// refuses all batches from then on; the process should stop.
+    pub async fn failed(&self) -> Error {
+        let mut failed = self.failed.clone();
+        let why = match failed.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => "its threads have ended".into(),
+        };
+        Error::Stopped { why }
+    }
+
+    /// Ends all streams, publishes what is durable and lets go of the data.
+    ///
+    /// # Errors
+    /// When the last publication fails, or the recorder had failed before. All that was acknowledged is durable even then.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stop.send_replace(true);
+        let ended = |fault: task::JoinError| Error::Stopped { why: fault.to_string() };
+        self.server.await.map_err(ended)??;
+        let (writer, publisher) = (self.writer, self.publisher);
+        let panicked = |_| Error::Stopped { why: "a thread panicked".into() };
+        let joined = task::spawn_blocking(move || {
+            writer.join().map_err(panicked)?;
+            publisher.join().map_err(panicked)?
+        });
+        joined.await.map_err(ended)??;
+        match &*self.failed.borrow() {
+            Some(why) => Err(Error::Stopped { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    intake: Intake,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), tonic::transport::Error> {
+    let service = RecorderServer::new(intake).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let stop = async move {
+        // A recorder that is dropped stops as well.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    Server::builder()
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await
+}
+
+/// All that stands on disk, opened in order.
+struct Opened {
+    lock: Arc<File>,
+    log_key: Arc<SigningKey>,
+    bundle_key: SigningKey,
+    makers: Arc<Makers>,
+    store: Store,
+    shelf: Shelf,
+    log: Log,
+}
+
+impl Opened {
+    fn open(settings: &Settings, segment_bytes: u64, runtime: Handle) -> Result<Self, Error> {
+        let data = &settings.data;
+        fs::create_dir_all(data).map_err(Error::file("make", data))?;
+        let lock = Arc::new(lock(data)?);
+        let makers = Arc::new(Makers::new(&settings.makers, data.join("makers"))?);
+        let log_key = Arc::new(SigningKey::load_or_generate(&data.join("log.key"), "clyra-log")?);
+        let bundle_key = SigningKey::load_or_generate(&data.join("bundle.key"), "clyra-recorder")?;
+        let store = Store::open(&data.join("log"), runtime)?;
+        let wal = data.join("wal");
+        let (shelf, base) = Shelf::open(store.clone(), Arc::clone(&log_key), wal.clone(), segment_bytes)?;
+        let log = Log::open(&wal, &base, shelf.won(), segment_bytes)?;
+        Ok(Self { lock, log_key, bundle_key, makers, store, shelf, log })
+    }
+}
+
+fn lock(data: &Path) -> Result<File, Error> {
+    let path = data.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(Error::file("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse { path }),
+        Err(error) => Err(Error::file("lock", &path)(error.into())),
+    }
+}
+
+/// Bytes of a segment of the write-ahead log.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// Batches that may wait for the writer.
+const JOBS_MAX: usize = 256;
+/// Largest message: a batch at its bounds, with room for its framing.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+const WINDOW_BYTES: u32 = 4 << 20;
