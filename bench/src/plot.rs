@@ -7,9 +7,9 @@ use crate::report::weigh;
 use std::fmt::Write as _;
 
 const PANEL: (f64, f64) = (260.0, 170.0);
-const GAP: (f64, f64) = (50.0, 60.0);
-const TOP: f64 = 70.0;
-const BAR: f64 = 20.0;
+const GAP: (f64, f64) = (50.0, 70.0);
+const TOP: f64 = 90.0;
+const BAR: f64 = 24.0;
 
 /// Draws a run.
 pub(crate) fn svg(measures: &Measures, ways: &[Way]) -> String {
@@ -49,7 +49,7 @@ fn panel(svg: &mut String, measures: &Measures, proxies: &[Way], what: (Script, 
     writeln!(
         svg,
         "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">{}, {}</text>",
-        top - 4.0,
+        top - 22.0,
         script.as_str(),
         spoken.as_str()
     )
@@ -91,7 +91,7 @@ fn panel(svg: &mut String, measures: &Measures, proxies: &[Way], what: (Script, 
             top + PANEL.1 + 16.0,
         )
         .ok();
-        x += 22.0;
+        x += 14.0;
     }
 }
 

@@ -5,6 +5,7 @@ use crate::pg::Measures;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
 /// What a cell came to by one way.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +18,8 @@ pub(crate) struct Weighed {
     pub(crate) latency_ms: f64,
     /// Median CPU a statement, microseconds.
     pub(crate) cpu_us: Option<f64>,
-    /// Largest minus smallest throughput over the median.
-    pub(crate) noise: f64,
+    /// Largest minus smallest throughput over the median; unknown with one round.
+    pub(crate) noise: Option<f64>,
 }
 
 /// The cells of a run, each once.
@@ -40,7 +41,7 @@ pub(crate) fn weigh(measures: &Measures, cell: Cell, way: Way) -> Option<Weighed
         ratio: tps / direct,
         latency_ms: median(rounds.iter().map(|measure| measure.latency_ms))?,
         cpu_us: median(rounds.iter().filter_map(|measure| measure.cpu_us)),
-        noise: (most - least) / tps,
+        noise: (rounds.len() > 1).then(|| (most - least) / tps),
     })
 }
 
@@ -67,11 +68,11 @@ pub(crate) fn table(measures: &Measures, ways: &[Way]) -> String {
     for cell in cells(measures) {
         let Some(direct) = weigh(measures, cell, Way::Direct) else { continue };
         write!(table, "| {cell} | {:.0} |", direct.tps).ok();
-        noises.push(direct.noise);
+        noises.extend(direct.noise);
         for way in &proxies {
             match weigh(measures, cell, *way) {
                 Some(weighed) => {
-                    noises.push(weighed.noise);
+                    noises.extend(weighed.noise);
                     write!(table, " {:.2} / {:.0} µs |", weighed.ratio, weighed.cpu_us.unwrap_or(0.0)).ok();
                 }
                 None => table.push_str(" |"),
@@ -84,18 +85,19 @@ pub(crate) fn table(measures: &Measures, ways: &[Way]) -> String {
         }
         table.push('\n');
     }
+    table.push_str("\nEach cell: throughput over direct / CPU of the process between, per statement.\n");
     let worst = noises.iter().copied().fold(0.0, f64::max);
-    let usual = median(noises.into_iter()).unwrap_or(0.0);
-    let noise = format!(
-        "(most − least over median of a cell's rounds): {:.0} % usual, {:.0} % worst",
-        usual * 100.0,
-        worst * 100.0
-    );
-    write!(
-        table,
-        "\nEach cell: throughput over direct / CPU of the process between, per statement.\nNoise {noise}.\n"
-    )
-    .ok();
+    match median(noises.into_iter()) {
+        Some(usual) => {
+            let (usual, worst) = (usual * 100.0, worst * 100.0);
+            writeln!(
+                table,
+                "Noise (most − least over median of a cell's rounds): {usual:.0} % usual, {worst:.0} % worst."
+            )
+            .ok();
+        }
+        None => table.push_str("Noise: unknown with one round.\n"),
+    }
     table
 }
 
@@ -132,8 +134,15 @@ pub(crate) fn machine() -> Value {
     json!({
         "cpu": model.unwrap_or("unknown"),
         "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        "pgbench": version("pgbench"),
+        "pgbouncer": version("pgbouncer"),
         "load_after": load.split_whitespace().next().unwrap_or("unknown"),
     })
+}
+
+fn version(program: &str) -> String {
+    let told = Command::new(program).arg("--version").output().map(|ran| ran.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&told).lines().next().unwrap_or("unknown").to_owned()
 }
 
 #[cfg(test)]
@@ -163,7 +172,7 @@ mod tests {
     fn ratios_and_noise() {
         let cell = *Cell::all().first().unwrap();
         let ours = weigh(&measures(), cell, Way::Clyra).unwrap();
-        assert!((ours.ratio - 0.5).abs() < 1e-9 && (ours.noise - 0.2).abs() < 1e-9);
+        assert!((ours.ratio - 0.5).abs() < 1e-9 && (ours.noise.unwrap() - 0.2).abs() < 1e-9);
         assert_eq!(ours.cpu_us, Some(30.0));
         assert!(weigh(&measures(), cell, Way::Forwarder).is_none());
     }
