@@ -20,12 +20,13 @@
 //! ```
 //! use clyra_verifier::{Outcome, Trust, verify_bundle};
 //!
-//! let trust: Trust = "\
-//! log log.example+6c1d5a37+AdYmtUcHAxvXUpKM8y5pKLCMNG0e7F0wTVPtDpZIBWB1
-//! quorum none
-//! "
-//! .parse()?;
-//! let report = verify_bundle(b"not a bundle", &trust);
+//! let trust: Trust = include_str!("../../spec/vectors/trust.txt").parse()?;
+//! let bundle = include_bytes!("../../spec/vectors/good-closed.pef.zip");
+//! assert_eq!(verify_bundle(bundle, &trust).outcome(), Outcome::Pass);
+//!
+//! let mut flipped = bundle.to_vec();
+//! flipped[4000] ^= 1;
+//! let report = verify_bundle(&flipped, &trust);
 //! assert_eq!(report.outcome(), Outcome::Fail);
 //! assert_eq!(report.first_failed(), Some("container"));
 //! # Ok::<(), clyra_verifier::Error>(())
@@ -37,10 +38,15 @@ mod json;
 mod name;
 mod read;
 mod report;
+mod say;
+#[cfg(test)]
+mod tests;
 mod trust;
+mod walk;
 
 pub use check::{BUNDLE_BYTES_MAX, ENTRIES_MAX, verify_bundle};
 pub use error::Error;
 pub use name::Name;
 pub use report::{Check, Outcome, Report, StreamSummary, Summary};
 pub use trust::Trust;
+pub use walk::{LOG_CHECKS, verify_log};

@@ -1,6 +1,5 @@
 //! The answer: every check with its outcome, and what the evidence says once counted again; it never decides.
 
-use crate::Name;
 use crate::error::{Doubt, Finding};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -118,13 +117,13 @@ impl Report {
         }
     }
 
-    pub(crate) fn note(&mut self, name: Name, finding: Finding) {
+    pub(crate) fn note(&mut self, name: &'static str, finding: Finding) {
         let (outcome, detail) = match finding {
             Ok(detail) => (Outcome::Pass, detail),
             Err(Doubt::Fail(detail)) => (Outcome::Fail, detail),
             Err(Doubt::Unable(detail)) => (Outcome::Unable, detail),
         };
-        self.checks.push(Check { name: name.as_str(), outcome, detail });
+        self.checks.push(Check { name, outcome, detail });
     }
 
     fn first(&self, outcome: Outcome) -> Option<&Check> {
