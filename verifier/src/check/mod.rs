@@ -7,7 +7,7 @@ mod manifest;
 mod run;
 mod summary;
 
-use self::batch::Batch;
+pub(crate) use self::batch::{Batch, follows, open};
 use self::log::Proof;
 use self::manifest::Manifest;
 use crate::error::{Doubt, Finding};
@@ -27,11 +27,11 @@ pub const ENTRIES_MAX: usize = 10_000_000;
 ///
 /// It never fails and never panics, whatever the bytes are: garbage is a [`Report`] that says so.
 pub fn verify_bundle(bytes: &[u8], trust: &Trust) -> Report {
-    let mut evidence = Evidence { bytes, trust, ..Evidence::nothing(trust) };
+    let mut evidence = Evidence::of(bytes, trust);
     let mut report = Report::default();
     for name in Name::ALL {
         let finding = examine(name, &mut evidence);
-        report.note(name, finding);
+        report.note(name.as_str(), finding);
     }
     report.summary = summary::of(&evidence).ok();
     report
@@ -74,9 +74,9 @@ fn examine(name: Name, evidence: &mut Evidence<'_>) -> Finding {
 }
 
 impl<'a> Evidence<'a> {
-    fn nothing(trust: &'a Trust) -> Self {
+    fn of(bytes: &'a [u8], trust: &'a Trust) -> Self {
         Self {
-            bytes: &[],
+            bytes,
             trust,
             files: Vec::new(),
             manifest: None,
@@ -145,6 +145,6 @@ fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
 }
 
 /// A length as the number that reports and proofs use.
-fn wide(length: usize) -> u64 {
+pub(crate) fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
