@@ -68,7 +68,7 @@ impl FromStr for Trust {
                         key.id
                     ))));
                 }
-                Line::Key(role, key) => keys.push((role, key)),
+                Line::Key(role, key) => keys.push((role, *key)),
             }
         }
         let whole = |flaw: &str| Err(Error::Trust { line: 0, flaw: flaw.to_owned() });
@@ -124,7 +124,7 @@ impl Key {
 enum Line {
     Nothing,
     Quorum,
-    Key(Role, Key),
+    Key(Role, Box<Key>),
 }
 
 fn line_of(line: &str) -> Result<Line, Flaw> {
@@ -136,9 +136,9 @@ fn line_of(line: &str) -> Result<Line, Flaw> {
         [] => Ok(Line::Nothing),
         ["quorum", "none"] => Ok(Line::Quorum),
         ["quorum", other] => flaw(format!("quorum `{other}` is not supported, only `none` is")),
-        ["log", vkey] => Ok(Line::Key(Role::Log, Key::parse(vkey)?)),
-        ["maker", "gateway", vkey] => Ok(Line::Key(Role::Gateway, Key::parse(vkey)?)),
-        ["maker", "recorder", vkey] => Ok(Line::Key(Role::Recorder, Key::parse(vkey)?)),
+        ["log", vkey] => Ok(Line::Key(Role::Log, Box::new(Key::parse(vkey)?))),
+        ["maker", "gateway", vkey] => Ok(Line::Key(Role::Gateway, Box::new(Key::parse(vkey)?))),
+        ["maker", "recorder", vkey] => Ok(Line::Key(Role::Recorder, Box::new(Key::parse(vkey)?))),
         _ => flaw(format!(
             "`{line}` is not understood, allowed are `log KEY`, `quorum none`, `maker gateway KEY`, `maker recorder KEY` and `#` comments"
         )),

@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
                     units.push(self.unit()?);
                 }
                 match char::decode_utf16(units).next() {
-                    Some(Ok(c)) if first < 0xd800 || first >= 0xe000 || u32::from(c) > 0xffff => c,
+                    Some(Ok(c)) if !(0xd800..0xe000).contains(&first) || u32::from(c) > 0xffff => c,
                     _ => return self.wrong("a surrogate stands alone"),
                 }
             }
