@@ -136,7 +136,7 @@ impl Reader<'_> {
 
     fn of_operator(&self, expression: &A_Expr) -> Truth {
         let (left, right) = (expression.lexpr(), expression.rexpr());
-        let name = expression.name().iter().last().and_then(Node::as_str).unwrap_or_default();
+        let name = expression.name().iter().next_back().and_then(Node::as_str).unwrap_or_default();
         let foreign = expression.name().iter().rev().nth(1).and_then(Node::as_str);
         if foreign.is_some_and(|schema| schema != "pg_catalog") {
             return Truth::Same;
@@ -247,7 +247,7 @@ fn is_own_column(test: Node<'_>, query: Node<'_>, table: &RangeVar) -> bool {
 
 fn last_name(node: Node<'_>) -> Option<&str> {
     match node {
-        Node::ColumnRef(column) => column.fields().iter().last().and_then(Node::as_str),
+        Node::ColumnRef(column) => column.fields().iter().next_back().and_then(Node::as_str),
         _ => None,
     }
 }
@@ -273,7 +273,7 @@ fn alike(left: Node<'_>, right: Node<'_>) -> bool {
 }
 
 fn is_bool(cast: &TypeCast) -> bool {
-    let name = cast.type_name().and_then(|name| name.names().iter().last()).and_then(|name| name.sval());
+    let name = cast.type_name().and_then(|name| name.names().iter().next_back()).and_then(|name| name.sval());
     name == Some("bool")
 }
 
@@ -299,7 +299,7 @@ fn between_itself(value: Node<'_>, bounds: Node<'_>) -> bool {
 /// `x * 0` and `x - x` mention a column without depending on it.
 fn cancels(expression: &A_Expr) -> bool {
     let (left, right) = (expression.lexpr(), expression.rexpr());
-    match expression.name().iter().last().and_then(Node::as_str) {
+    match expression.name().iter().next_back().and_then(Node::as_str) {
         Some("*") => number(left) == Some(0.0) || number(right) == Some(0.0),
         Some("-") => alike(left, right),
         _ => false,
@@ -356,7 +356,7 @@ fn number(node: Node<'_>) -> Option<f64> {
         },
         // A sign in front of a number that does not fit is an operator of its own.
         Node::A_Expr(expression) if matches!(expression.lexpr(), Node::None) => {
-            let sign = expression.name().iter().last().and_then(Node::as_str);
+            let sign = expression.name().iter().next_back().and_then(Node::as_str);
             number(expression.rexpr()).filter(|_| sign == Some("-")).map(|number| -number)
         }
         Node::TypeCast(cast) => number(cast.arg()),

@@ -97,7 +97,7 @@ fn literal(node: Node<'_>) -> Option<String> {
             _ => None,
         },
         Node::TypeCast(cast) => {
-            let last = cast.type_name()?.names().iter().last()?.sval()?;
+            let last = cast.type_name()?.names().iter().next_back()?.sval()?;
             // A length cuts the text, and any other type may rewrite it.
             let plain = cast.type_name()?.typmods().is_empty() && last == "text";
             literal(cast.arg()).filter(|_| plain)

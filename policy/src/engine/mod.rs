@@ -1,0 +1,165 @@
+//! The one judgement: kill switch, what is not understood, core settings, rules; it never sees SQL text.
+
+mod decision;
+mod scene;
+
+pub use decision::{Decision, Refusal};
+pub(crate) use scene::Scene;
+
+use crate::guard::{Finding, is_core, loud};
+use crate::policy::{Rule, Unparsed};
+use crate::{Caller, Evidence, Facts, Policy, Setting};
+use clyra_spec::{KillLevel, Mode, RuleVerdict, Verb, Verdict};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Ids that no rule of a file may have.
+pub(crate) const BUILT_IN: [&str; 3] = ["kill", "unparsed", "core"];
+
+/// One voice in a judgement: what a rule, or a built-in, has found.
+pub(crate) struct Voice<'p> {
+    pub(crate) id: &'p str,
+    pub(crate) enforced: bool,
+    pub(crate) sqlstate: &'static str,
+    pub(crate) finding: Finding,
+}
+
+impl Policy {
+    /// Judges one message. `prepared` gives the facts of a statement prepared earlier in the session.
+    ///
+    /// A mode stands at a rule, at a caller or at the file; the first of these that is given counts.
+    pub fn decide(
+        &self,
+        caller: &Caller,
+        facts: &Facts,
+        kill: KillLevel,
+        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+    ) -> Decision {
+        let caller = self.known(caller);
+        let scene = Scene::new(facts, prepared);
+        let strict = self.is_strict(&caller, &scene);
+        if let Some(finding) = scene.killed(kill) {
+            return self.spoken(&[Voice { id: "kill", enforced: true, sqlstate: "ZC100", finding }], strict);
+        }
+        let voices = self.voices(&caller, &scene);
+        if voices.is_empty() {
+            return Decision {
+                verdict: Verdict::Allow,
+                enforced: self.mode_of(&caller) == Mode::Enforce,
+                strict,
+                rules: Arc::clone(&self.silence),
+                refusal: None,
+            };
+        }
+        self.spoken(&voices, strict)
+    }
+
+    /// Everything that speaks against the message, in the order in which it counts.
+    pub(crate) fn voices<'p>(&'p self, caller: &Caller, scene: &Scene<'_>) -> Vec<Voice<'p>> {
+        let mut voices = Vec::new();
+        let unparsed = caller.unparsed.unwrap_or(self.unparsed);
+        if let Some((sqlstate, finding)) = scene.not_understood().filter(|_| unparsed == Unparsed::Deny) {
+            let enforced = self.is_guarded(caller);
+            voices.push(Voice { id: "unparsed", enforced, sqlstate, finding });
+        }
+        if let Some(finding) = core(scene).filter(|_| !caller.rules.is_empty()) {
+            let enforced = self.is_guarded(caller);
+            voices.push(Voice { id: "core", enforced, sqlstate: DENIED, finding });
+        }
+        for rule in self.rules_of(caller) {
+            if let Some(finding) = scene.finding(rule, &caller.user) {
+                let enforced = rule.mode.unwrap_or(self.mode_of(caller)) == Mode::Enforce;
+                voices.push(Voice { id: &rule.id, enforced, sqlstate: DENIED, finding });
+            }
+        }
+        voices
+    }
+
+    /// The caller, looked up again if it comes from another policy than this one.
+    pub(crate) fn known<'c>(&self, caller: &'c Caller) -> Cow<'c, Caller> {
+        if Arc::ptr_eq(&caller.digest, &self.digest) || caller.digest == self.digest {
+            Cow::Borrowed(caller)
+        } else {
+            Cow::Owned(self.caller(&caller.login()))
+        }
+    }
+
+    pub(crate) fn mode_of(&self, caller: &Caller) -> Mode {
+        caller.mode.unwrap_or(self.mode)
+    }
+
+    pub(crate) fn rules_of(&self, caller: &Caller) -> impl Iterator<Item = &Rule> {
+        caller.rules.iter().filter_map(|place| self.rules.get(*place))
+    }
+
+    /// Whether anything is enforced for this caller. If so, what is not understood cannot pass either: it might
+    /// be what the enforced rule forbids.
+    fn is_guarded(&self, caller: &Caller) -> bool {
+        let mode = self.mode_of(caller);
+        mode == Mode::Enforce || self.rules_of(caller).any(|rule| rule.mode == Some(Mode::Enforce))
+    }
+
+    fn is_strict(&self, caller: &Caller, scene: &Scene<'_>) -> bool {
+        self.evidence == Evidence::Strict
+            || self
+                .rules_of(caller)
+                .any(|rule| rule.evidence == Some(Evidence::Strict) && scene.is_selected(rule, &caller.user))
+    }
+
+    fn spoken(&self, voices: &[Voice<'_>], strict: bool) -> Decision {
+        let first = voices.iter().find(|voice| voice.enforced);
+        let verdict = match first.map(|voice| voice.id) {
+            Some("kill") => Verdict::Kill,
+            _ => Verdict::Deny,
+        };
+        let refusal = first.map(|voice| Arc::new(refusal(voice)));
+        let rules = voices.iter().map(|voice| RuleVerdict {
+            enforced: voice.enforced,
+            id: voice.id.into(),
+            reason: voice.finding.reason,
+            verdict,
+        });
+        Decision { verdict, enforced: refusal.is_some(), strict, rules: rules.collect(), refusal }
+    }
+}
+
+fn core(scene: &Scene<'_>) -> Option<Finding> {
+    scene.statements().find_map(|statement| {
+        let Setting::Named { name, .. } = statement.settings.iter().find(|one| is_core(one))? else {
+            return None;
+        };
+        Some(Finding {
+            reason: "core_setting",
+            what: format!("changing the setting `{name}`"),
+            hint: "keep `standard_conforming_strings` on and `client_encoding` at UTF8".to_owned(),
+            position: Some(statement.position),
+        })
+    })
+}
+
+fn refusal(voice: &Voice<'_>) -> Refusal {
+    let Finding { reason, what, hint, position } = &voice.finding;
+    let message = match voice.id {
+        "kill" => format!("clyra: the kill switch refuses {what}"),
+        "unparsed" => format!("clyra: statement not understood: {what}"),
+        "core" => format!("clyra: {what} is refused while rules are in force"),
+        id => format!("clyra: rule `{id}` refuses {what}"),
+    };
+    Refusal {
+        rule: voice.id.into(),
+        reason,
+        sqlstate: voice.sqlstate,
+        message,
+        detail: format!("Rule: {}; reason: {reason}; found: {what}.", voice.id),
+        hint: hint.clone(),
+        position: *position,
+    }
+}
+
+/// What `statement` is called in a sentence.
+pub(crate) fn called(verb: Verb) -> String {
+    loud(verb.as_str())
+}
+
+/// `insufficient_privilege`.
+const DENIED: &str = "42501";

@@ -1,0 +1,135 @@
+//! A message with the prepared statements that it runs; it never judges by itself what is allowed.
+
+use super::called;
+use crate::guard::Finding;
+use crate::policy::Rule;
+use crate::{Facts, StatementFacts};
+use clyra_spec::{KillLevel, Verb};
+use std::sync::Arc;
+
+/// What is judged: the statements of a message, and those that it runs by name.
+pub(crate) struct Scene<'f> {
+    facts: &'f Facts,
+    bodies: Vec<StatementFacts>,
+    /// The first name that stands for no known statement, and where it is used.
+    unknown: Option<(&'f str, u32)>,
+    /// A body that was not understood when it was prepared.
+    unread: Option<u32>,
+}
+
+impl<'f> Scene<'f> {
+    pub(crate) fn new(facts: &'f Facts, prepared: &dyn Fn(&str) -> Option<Arc<Facts>>) -> Self {
+        let mut scene = Self { facts, bodies: Vec::new(), unknown: None, unread: None };
+        for (place, statement) in facts.statements.iter().enumerate() {
+            let Some(name) = statement.executes.as_deref() else { continue };
+            let earlier = facts.statements.iter().take(place);
+            // A body of this message is judged where it is prepared.
+            if earlier.rev().any(|one| one.prepares.as_deref() == Some(name)) {
+                continue;
+            }
+            match prepared(name) {
+                Some(body) => scene.run(&body, name, statement.position),
+                None => _ = scene.unknown.get_or_insert((name, statement.position)),
+            }
+        }
+        scene
+    }
+
+    /// Adds what runs under `name`: its PREPARE in a message of statements, or else all of the message.
+    fn run(&mut self, body: &Facts, name: &str, position: u32) {
+        let is_it = |one: &&StatementFacts| one.prepares.as_deref() == Some(name);
+        let found: Vec<_> = body.statements.iter().filter(is_it).collect();
+        let statements = if found.is_empty() { body.statements.iter().collect() } else { found };
+        if body.problem.is_some() {
+            self.unread.get_or_insert(position);
+        }
+        for statement in statements {
+            // Positions point into the message at hand, where only the EXECUTE stands.
+            self.bodies.push(StatementFacts { position, ..statement.clone() });
+        }
+    }
+
+    /// Every statement that counts.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &StatementFacts> {
+        self.facts.statements.iter().chain(&self.bodies)
+    }
+
+    /// Whether the rule's `when` selects any statement.
+    pub(crate) fn is_selected(&self, rule: &Rule, user: &str) -> bool {
+        self.statements().any(|statement| rule.when.selects(statement, user))
+    }
+
+    /// What the rule finds, in the message as a whole or in its first bad statement.
+    pub(crate) fn finding(&self, rule: &Rule, user: &str) -> Option<Finding> {
+        let of_message = || rule.guard.message(self.facts).filter(|_| self.is_selected(rule, user));
+        self.statements()
+            .filter(|statement| rule.when.selects(statement, user))
+            .find_map(|statement| rule.guard.statement(statement, user))
+            .or_else(of_message)
+    }
+
+    /// Why the message, or what it runs, was not understood, with its SQLSTATE.
+    pub(crate) fn not_understood(&self) -> Option<(&'static str, Finding)> {
+        if let Some(problem) = &self.facts.problem {
+            let (reason, sqlstate) =
+                if problem.syntax { ("syntax_error", "42601") } else { ("not_understood", "0A000") };
+            let finding = Finding {
+                reason,
+                what: problem.message.clone(),
+                hint: "send a statement that PostgreSQL's own grammar reads".to_owned(),
+                position: problem.position,
+            };
+            return Some((sqlstate, finding));
+        }
+        if let Some((name, position)) = self.unknown {
+            let finding = Finding {
+                reason: "unknown_prepared",
+                what: format!("no prepared statement `{name}` is known in this session"),
+                hint: "prepare the statement in this session first".to_owned(),
+                position: Some(position),
+            };
+            return Some(("0A000", finding));
+        }
+        let unread = self.statements().find(|one| one.verb == Verb::Unparsed).map(|one| one.position);
+        unread.or(self.unread).map(|position| {
+            let finding = Finding {
+                reason: "not_understood",
+                what: "a statement whose facts are not known".to_owned(),
+                hint: "send a statement that PostgreSQL's own grammar reads".to_owned(),
+                position: Some(position),
+            };
+            ("0A000", finding)
+        })
+    }
+
+    /// What the kill switch stops at this level.
+    pub(crate) fn killed(&self, level: KillLevel) -> Option<Finding> {
+        let (stopped, hint) = match level {
+            KillLevel::Observe => return None,
+            KillLevel::BlockWrites => (self.first_write(), "only reads pass until the switch is released"),
+            KillLevel::BlockStatements => {
+                let stopped = |one: &&StatementFacts| !matches!(one.verb, Verb::Rollback | Verb::Empty);
+                let first = self.statements().find(stopped);
+                (
+                    first.map(|one| (one.verb, one.position)),
+                    "only ROLLBACK passes until the switch is released",
+                )
+            }
+        };
+        stopped.map(|(verb, position)| Finding {
+            reason: level.as_str(),
+            what: called(verb),
+            hint: hint.to_owned(),
+            position: Some(position),
+        })
+    }
+
+    fn first_write(&self) -> Option<(Verb, u32)> {
+        let writes = self.statements().find_map(|one| {
+            let verb = Verb::ALL.into_iter().rev().find(|verb| verb.is_write() && one.verbs.contains(*verb));
+            verb.map(|verb| (verb, one.position))
+        });
+        // What is not known may write.
+        writes.or(self.unknown.map(|(_, position)| (Verb::Execute, position)))
+    }
+}

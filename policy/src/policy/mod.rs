@@ -1,0 +1,135 @@
+//! A policy, compiled from its file: what applies to whom; it never sees SQL text.
+
+mod caller;
+mod pattern;
+mod rule;
+
+pub use caller::{Caller, Login};
+pub(crate) use caller::{CallerEntry, Unparsed};
+pub(crate) use pattern::{Glob, TablePattern};
+pub(crate) use rule::{Rule, When, touches};
+
+use crate::{PolicyError, file};
+use clyra_spec::{Mode, RuleVerdict};
+use std::sync::Arc;
+
+/// When a receipt must be durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evidence {
+    /// Soon after the statement.
+    #[default]
+    Async,
+    /// Before the statement is sent on.
+    Strict,
+}
+
+/// What happens when receipts can no longer be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// Statements are refused.
+    Block,
+    /// Statements pass, and the loss is written down.
+    Gap,
+}
+
+/// A compiled policy: immutable and shared.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) name: Box<str>,
+    pub(crate) version: u64,
+    pub(crate) digest: Arc<str>,
+    pub(crate) mode: Mode,
+    pub(crate) unparsed: Unparsed,
+    pub(crate) evidence: Evidence,
+    pub(crate) on_full: Option<OnFull>,
+    pub(crate) callers: Box<[CallerEntry]>,
+    pub(crate) rules: Box<[Rule]>,
+    /// Shared by all decisions in which no rule spoke.
+    pub(crate) silence: Arc<[RuleVerdict]>,
+}
+
+impl Policy {
+    /// The built-in policy to begin with.
+    pub const STARTER: &str = include_str!("../../packs/starter.yaml");
+
+    /// Compiles a policy file; `file` is what messages call it.
+    ///
+    /// # Errors
+    /// The first fault of the file, with its place.
+    pub fn parse(yaml: &str, file: &str) -> Result<Self, PolicyError> {
+        file::read(yaml, file)
+    }
+
+    /// The built-in policy to begin with: shadow mode and a few common rules.
+    #[expect(clippy::expect_used, reason = "the text is built in, and a test reads it")]
+    pub fn starter() -> Self {
+        Self::parse(Self::STARTER, "starter.yaml").expect("the built-in policy is sound")
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The owner's revision, from 1.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// `sha256:` and the hex digest of the file's bytes.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The file's mode, after [`Policy::with_mode`].
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The same policy in another mode. Callers and rules with a mode of their own keep it.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Number of rules.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// When a receipt must be durable, unless a rule asks for more.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// What happens when receipts can no longer be stored; by default the gate is shut in enforce mode.
+    pub fn on_full(&self) -> OnFull {
+        self.on_full.unwrap_or(match self.mode {
+            Mode::Enforce => OnFull::Block,
+            Mode::Shadow => OnFull::Gap,
+        })
+    }
+
+    /// Who this login is to the policy, and which rules can apply to it.
+    pub fn caller(&self, login: &Login<'_>) -> Caller {
+        let nobody = CallerEntry::default();
+        let entry = self.callers.iter().find(|entry| entry.matches(login)).unwrap_or(&nobody);
+        let mut caller = Caller {
+            actor: entry.actor.clone().unwrap_or_else(|| login.user.into()),
+            kind: entry.kind.unwrap_or_default(),
+            tenant: login.tenant.map(Into::into).or_else(|| entry.tenant.clone()),
+            user: login.user.into(),
+            database: login.database.into(),
+            application: login.application.into(),
+            login_tenant: login.tenant.map(Into::into),
+            mode: entry.mode,
+            unparsed: entry.unparsed,
+            rules: Box::default(),
+            digest: Arc::clone(&self.digest),
+        };
+        let rules = self.rules.iter().enumerate();
+        caller.rules =
+            rules.filter(|(_, rule)| rule.when.selects_caller(&caller)).map(|(at, _)| at).collect();
+        caller
+    }
+}

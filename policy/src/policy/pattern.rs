@@ -1,0 +1,156 @@
+//! Patterns with `*` over labels and table names; in doubt a pattern matches.
+
+/// A text in which `*` stands for any characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Glob(Box<str>);
+
+impl Glob {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether the whole of `text` matches, letter by letter.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        fits(self.0.as_bytes(), text.as_bytes(), |one, other| one == other)
+    }
+
+    /// The same without regard to the case of ASCII letters.
+    pub(crate) fn matches_folded(&self, text: &str) -> bool {
+        fits(self.0.as_bytes(), text.as_bytes(), |one, other| one.eq_ignore_ascii_case(&other))
+    }
+
+    fn is_everything(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'*')
+    }
+}
+
+/// Goes back to the last star only, so that the time is at most the product of the lengths.
+fn fits(pattern: &[u8], text: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {
+    let (mut at, mut place, mut star) = (0, 0, None);
+    while let Some(&byte) = text.get(place) {
+        match (pattern.get(at), star) {
+            (Some(b'*'), _) => {
+                star = Some((at, place));
+                at += 1;
+            }
+            (Some(&wanted), _) if same(wanted, byte) => (at, place) = (at + 1, place + 1),
+            (_, Some((last, tried))) => {
+                star = Some((last, tried + 1));
+                (at, place) = (last + 1, tried + 1);
+            }
+            _ => return false,
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|&byte| byte == b'*')
+}
+
+/// Which tables a rule is about: `table` in any schema, or `schema.table`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TablePattern {
+    schema: Option<Glob>,
+    table: Glob,
+}
+
+impl TablePattern {
+    /// Reads a pattern; nothing when it is empty or has more than two parts.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (first, rest) = split(text);
+        let (schema, table) = match rest {
+            Some(table) => (Some(first), table),
+            None => (None, first),
+        };
+        let whole = schema != Some("") && !table.is_empty() && split(table).1.is_none();
+        whole.then(|| Self { schema: schema.map(Glob::new), table: Glob::new(table) })
+    }
+
+    /// Whether a table of that name may be meant. Case is ignored: a quoted name that differs only in case
+    /// is refused with its twin. A name without a schema may stand for any that the search path leads to.
+    pub(crate) fn matches(&self, name: &str, user: &str) -> bool {
+        if name == "*" {
+            return true;
+        }
+        match split(name) {
+            (schema, Some("*")) => self.in_schema(schema),
+            (schema, Some(table)) => self.table.matches_folded(table) && self.in_schema(schema),
+            (table, None) => self.table.matches_folded(table) && self.reachable(table, user),
+        }
+    }
+
+    fn in_schema(&self, schema: &str) -> bool {
+        self.schema.as_ref().is_none_or(|glob| glob.matches_folded(schema))
+    }
+
+    /// A pattern for all of a schema would match every bare name, so it is held to the default search path.
+    fn reachable(&self, table: &str, user: &str) -> bool {
+        !self.table.is_everything()
+            || self.in_schema("public")
+            || self.in_schema(user)
+            || (table.starts_with("pg_") && self.in_schema("pg_catalog"))
+    }
+}
+
+/// A dotted name at its first dot outside of double quotes.
+fn split(name: &str) -> (&str, Option<&str>) {
+    let mut quoted = false;
+    for (place, byte) in name.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'.' if !quoted => {
+                return (name.get(..place).unwrap_or_default(), name.get(place + 1..));
+            }
+            _ => {}
+        }
+    }
+    (name, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Glob, TablePattern};
+
+    #[test]
+    fn globs() {
+        for (pattern, text, fits) in [
+            ("dbt*", "dbt_prod", true),
+            ("dbt*", "a_dbt", false),
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("a*b*c", "a--b-b--c", true),
+            ("a*b*c", "a--b-b--d", false),
+            ("**x", "x", true),
+            ("é*", "éa", true),
+            ("A", "a", false),
+        ] {
+            assert_eq!(Glob::new(pattern).matches(text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn tables() {
+        for (pattern, name, fits) in [
+            ("secrets", "secrets", true),
+            ("secrets", "hr.secrets", true),
+            ("secrets", "Secrets", true),
+            ("secrets", "secrets2", false),
+            ("secrets", "\"hr.secrets\"", false),
+            ("\"hr.secrets\"", "public.\"hr.secrets\"", true),
+            ("hr.secrets", "secrets", true),
+            ("hr.secrets", "public.secrets", false),
+            ("hr.*", "hr.pay", true),
+            ("hr.*", "pay", false),
+            ("ann.*", "pay", true),
+            ("public.*", "pay", true),
+            ("pg_catalog.*", "pg_class", true),
+            ("secrets", "*", true),
+            ("secrets", "hr.*", true),
+            ("hr.secrets", "hr.*", true),
+            ("hr.secrets", "public.*", false),
+        ] {
+            assert_eq!(TablePattern::parse(pattern).unwrap().matches(name, "ann"), fits, "{pattern} {name}");
+        }
+        for bad in ["", ".a", "a.", "a.b.c"] {
+            assert_eq!(TablePattern::parse(bad), None, "{bad}");
+        }
+    }
+}

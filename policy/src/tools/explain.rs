@@ -1,0 +1,171 @@
+//! Says why a policy decides as it does, for people and for programs; it never decides otherwise than the gate.
+
+use super::StatementView;
+use crate::engine::Scene;
+use crate::{Facts, Login, Policy};
+use clyra_spec::{ActorKind, KillLevel, Mode, Verdict};
+use serde::Serialize;
+use std::fmt;
+
+/// Why a policy says what it says of one message.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The policy's name.
+    pub policy: Box<str>,
+    /// The policy's version.
+    pub version: u64,
+    /// The mode that counts for this caller.
+    pub mode: Mode,
+    /// Who acts.
+    pub actor: Box<str>,
+    /// What it is.
+    pub kind: ActorKind,
+    /// For whom.
+    pub tenant: Option<Box<str>>,
+    /// The verdict, whether or not it is carried out.
+    pub verdict: Verdict,
+    /// Whether it is carried out.
+    pub enforced: bool,
+    /// Why the message was not understood.
+    pub problem: Option<String>,
+    /// What its statements do.
+    pub statements: Vec<StatementView>,
+    /// What each rule says, the built-in ones when they speak.
+    pub rules: Vec<RuleExplanation>,
+    /// What the caller would be told.
+    pub message: Option<String>,
+}
+
+/// What one rule says, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleExplanation {
+    /// Its id.
+    pub id: Box<str>,
+    /// `allow` or `deny`.
+    pub verdict: Verdict,
+    /// Whether its verdict would be carried out.
+    pub enforced: bool,
+    /// Why, in a few words.
+    pub why: String,
+    /// What would be allowed.
+    pub hint: Option<String>,
+}
+
+/// Explains what `policy` says of `sql` from `login`.
+pub fn explain(policy: &Policy, login: &Login<'_>, sql: &str) -> Explanation {
+    let caller = policy.caller(login);
+    let facts = Facts::of_postgres(sql.as_bytes());
+    let scene = Scene::new(&facts, &|_| None);
+    let decision = policy.decide(&caller, &facts, KillLevel::Observe, &|_| None);
+    let mut rules: Vec<RuleExplanation> = policy
+        .voices(&caller, &scene)
+        .into_iter()
+        .map(|voice| RuleExplanation {
+            id: voice.id.into(),
+            verdict: Verdict::Deny,
+            enforced: voice.enforced,
+            why: format!("{}: {}", voice.finding.reason, voice.finding.what),
+            hint: Some(voice.finding.hint),
+        })
+        .collect();
+    for rule in &policy.rules {
+        if rules.iter().any(|one| one.id == rule.id) {
+            continue;
+        }
+        let why = if !rule.when.selects_caller(&caller) {
+            "not about this caller"
+        } else if !scene.is_selected(rule, login.user) {
+            "not about this statement"
+        } else {
+            "nothing found"
+        };
+        let enforced = rule.mode.unwrap_or(policy.mode_of(&caller)) == Mode::Enforce;
+        let id = rule.id.clone();
+        rules.push(RuleExplanation {
+            id,
+            verdict: Verdict::Allow,
+            enforced,
+            why: why.to_owned(),
+            hint: None,
+        });
+    }
+    Explanation {
+        policy: policy.name().into(),
+        version: policy.version(),
+        mode: policy.mode_of(&caller),
+        actor: caller.actor,
+        kind: caller.kind,
+        tenant: caller.tenant,
+        verdict: decision.verdict,
+        enforced: decision.enforced,
+        problem: facts.problem.as_ref().map(|problem| problem.message.clone()),
+        statements: facts.statements.iter().map(StatementView::of).collect(),
+        rules,
+        message: decision.refusal.map(|refusal| refusal.message.clone()),
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let carried = if self.enforced { "carried out" } else { "recorded only" };
+        let verdict = match self.verdict {
+            Verdict::Allow => "allow".to_owned(),
+            other => format!("{} ({carried})", other.as_str()),
+        };
+        let (policy, version, mode) = (&self.policy, self.version, self.mode.as_str());
+        writeln!(out, "{verdict}, by policy {policy} version {version} in {mode} mode")?;
+        write!(out, "caller: {} ({})", self.actor, self.kind.as_str())?;
+        match &self.tenant {
+            Some(tenant) => writeln!(out, " for {tenant}")?,
+            None => writeln!(out)?,
+        }
+        for (place, statement) in self.statements.iter().enumerate() {
+            write!(out, "statement {}: {}", place + 1, statement.verb)?;
+            for (what, names) in [
+                ("reads", &statement.reads),
+                ("writes", &statement.writes),
+                ("calls", &statement.functions),
+                ("tags", &statement.tags),
+            ] {
+                if !names.is_empty() {
+                    write!(out, "; {what} {}", names.join(", "))?;
+                }
+            }
+            writeln!(out)?;
+        }
+        if let Some(problem) = &self.problem {
+            writeln!(out, "not understood: {problem}")?;
+        }
+        for rule in &self.rules {
+            let mode = if rule.enforced { "enforce" } else { "shadow" };
+            writeln!(out, "rule {} [{mode}]: {}, {}", rule.id, rule.verdict.as_str(), rule.why)?;
+            if let Some(hint) = &rule.hint {
+                writeln!(out, "  {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+    use crate::{Login, Policy};
+
+    #[test]
+    fn tells_facts_and_every_rule() {
+        let login = Login { user: "ann", database: "shop", application: "psql", tenant: None };
+        let explanation = explain(&Policy::starter(), &login, "DELETE FROM orders WHERE true");
+        let text = explanation.to_string();
+        for line in [
+            "deny (recorded only), by policy starter version 1 in shadow mode",
+            "caller: ann (service)",
+            "statement 1: delete; writes orders; tags no_where",
+            "rule where [shadow]: deny, where_chooses_nothing: DELETE of `orders` with a WHERE that leaves no row out",
+            "rule one [shadow]: allow, nothing found",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert_eq!(serde_json::to_value(&explanation).unwrap()["verdict"], "deny");
+    }
+}

@@ -1,0 +1,45 @@
+//! The verbs behind `clyra policy`: lint, explain, eval; they never read files themselves.
+
+mod eval;
+mod explain;
+
+pub use eval::eval_line;
+pub use explain::{Explanation, RuleExplanation, explain};
+
+use crate::{Policy, PolicyError, StatementFacts};
+use serde::Serialize;
+
+/// Checks a policy file.
+///
+/// # Errors
+/// The first fault of the file, with its place.
+pub fn lint(yaml: &str, file: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(yaml, file)
+}
+
+/// The facts of one statement, as the tools print them.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatementView {
+    /// The strongest verb.
+    pub verb: &'static str,
+    /// Tables read.
+    pub reads: Box<[Box<str>]>,
+    /// Tables written.
+    pub writes: Box<[Box<str>]>,
+    /// Functions called.
+    pub functions: Box<[Box<str>]>,
+    /// What stands out.
+    pub tags: Box<[Box<str>]>,
+}
+
+impl StatementView {
+    fn of(statement: &StatementFacts) -> Self {
+        Self {
+            verb: statement.verb.as_str(),
+            reads: statement.reads.clone(),
+            writes: statement.writes.clone(),
+            functions: statement.functions.clone(),
+            tags: statement.tags.clone(),
+        }
+    }
+}
