@@ -1,0 +1,216 @@
+//! `clyra policy`: check, explain and try out policies. Files are read here; the judge is `clyra-policy`.
+
+use super::say;
+use crate::{error::Error, standing::write_whole};
+use clap::{Args, Subcommand};
+use clyra_policy::{Login, Policy, tools};
+use serde_json::json;
+use std::{
+    fs,
+    io::{self, BufRead, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// The verbs on policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// Check policy files; the first fault of each is shown with its line and column
+    #[command(after_help = "Example:\n  clyra policy lint clyra-data/policy.yaml")]
+    Lint {
+        /// Policy files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Print JSON, one line a file
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a policy makes of a statement, and why
+    #[command(after_help = "\
+Examples:
+  clyra policy explain --sql \"DELETE FROM orders\"
+  clyra policy explain --policy shop.yaml --user app --application psql --sql - < change.sql")]
+    Explain(Explain),
+    /// Judge a corpus: JSON lines in, one verdict a line out
+    #[command(after_help = "\
+Input lines:  {\"id\", \"sql\", \"user\"?, \"database\"?, \"application\"?, \"tenant\"?, \"params\"?: [..]}
+Output lines: {\"id\", \"verdict\": \"allow|deny\", \"enforced\", \"rules\": [{\"id\", \"reason\"}], \"facts\"}
+
+Example:
+  clyra policy eval --policy shop.yaml --dialect postgres --in corpus.jsonl --out verdicts.jsonl")]
+    Eval(Eval),
+    /// Print the policy that `clyra up` begins with
+    #[command(after_help = "Example:\n  clyra policy show-starter > shop.yaml")]
+    ShowStarter,
+}
+
+/// Whom and what to explain.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Policy file [default: the starter policy]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The statement; `-` reads standard input
+    #[arg(long, value_name = "TEXT")]
+    sql: String,
+    /// Who logs in
+    #[arg(long, value_name = "NAME", default_value = "app")]
+    user: String,
+    /// Into which database
+    #[arg(long, value_name = "NAME", default_value = "shop")]
+    database: String,
+    /// With which application_name
+    #[arg(long, value_name = "NAME", default_value = "")]
+    application: String,
+    /// For which tenant
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to judge.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// Policy file
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// SQL dialect of the statements
+    #[arg(long, value_name = "NAME", default_value = "postgres")]
+    dialect: String,
+    /// Corpus; `-` reads standard input
+    #[arg(long = "in", value_name = "FILE.jsonl")]
+    input: PathBuf,
+    /// Verdicts; `-` writes standard output. A file is written whole or not at all
+    #[arg(long = "out", value_name = "FILE.jsonl")]
+    output: PathBuf,
+}
+
+/// Does what was asked with policies.
+pub(crate) fn run(verb: PolicyVerb) -> Result<u8, Error> {
+    match verb {
+        PolicyVerb::Lint { files, json } => lint(&files, json),
+        PolicyVerb::Explain(args) => explain(&args),
+        PolicyVerb::Eval(args) => eval(&args),
+        PolicyVerb::ShowStarter => {
+            print!("{}", Policy::STARTER);
+            Ok(0)
+        }
+    }
+}
+
+/// Reads and compiles a policy file.
+pub(crate) fn read(path: &Path) -> Result<Policy, Error> {
+    tools::lint(&text_of(path)?, &path.display().to_string()).map_err(|error| Error::Usage(error.to_string()))
+}
+
+fn lint(files: &[PathBuf], json: bool) -> Result<u8, Error> {
+    let mut code = 0;
+    for path in files {
+        let file = path.display().to_string();
+        match tools::lint(&text_of(path)?, &file) {
+            Ok(policy) => {
+                let (mode, rules) = (policy.mode().as_str(), policy.rules());
+                let record = json!({
+                    "file": file, "ok": true, "name": policy.name(), "version": policy.version(),
+                    "digest": policy.digest(), "mode": mode, "rules": rules,
+                });
+                say(json, &record, || {
+                    format!(
+                        "{file}: ok: {}, version {}, mode {mode}, rules {rules}",
+                        policy.name(),
+                        policy.version()
+                    )
+                })?;
+            }
+            Err(error) => {
+                code = 2;
+                let (line, column) = (error.line(), error.column());
+                let record = json!({
+                    "file": file, "ok": false, "line": line, "column": column, "message": error.message(),
+                });
+                say(json, &record, || error.to_string())?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn explain(args: &Explain) -> Result<u8, Error> {
+    let policy = args.policy.as_deref().map_or_else(|| Ok(Policy::starter()), read)?;
+    let mut sql = args.sql.clone();
+    if sql == "-" {
+        sql.clear();
+        io::stdin().read_to_string(&mut sql).map_err(|error| unreadable(Path::new("-"), &error))?;
+    }
+    let login = Login {
+        user: &args.user,
+        database: &args.database,
+        application: &args.application,
+        tenant: args.tenant.as_deref(),
+    };
+    let explanation = tools::explain(&policy, &login, &sql);
+    say(args.json, &explanation, || explanation.to_string())?;
+    Ok(0)
+}
+
+fn eval(args: &Eval) -> Result<u8, Error> {
+    let policy = read(&args.policy)?;
+    let source: Box<dyn BufRead> = if args.input == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = fs::File::open(&args.input).map_err(|error| unreadable(&args.input, &error))?;
+        Box::new(io::BufReader::new(file))
+    };
+    let verdicts = judge(&policy, &args.dialect, &args.input, source)?;
+    if args.output == Path::new("-") {
+        let written = io::stdout().write_all(&verdicts);
+        written.map_err(|error| Error::file(Path::new("-"), "write standard output", &error))?;
+    } else {
+        write_whole(&args.output, &verdicts)?;
+    }
+    Ok(0)
+}
+
+/// Judges line by line; the first line that is none ends it, and nothing is written.
+fn judge(policy: &Policy, dialect: &str, input: &Path, source: impl BufRead) -> Result<Vec<u8>, Error> {
+    let mut verdicts = Vec::new();
+    for (line, number) in source.lines().zip(1_u64..) {
+        let line = line.map_err(|error| unreadable(input, &error))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let verdict = tools::eval_line(policy, dialect, &line)
+            .map_err(|error| Error::Usage(format!("{}:{number}: {error}", input.display())))?;
+        verdicts.extend_from_slice(verdict.as_bytes());
+        verdicts.push(b'\n');
+    }
+    Ok(verdicts)
+}
+
+fn text_of(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::Usage(format!("cannot read `{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_is_named_and_a_blank_one_passed_over() {
+        let policy = Policy::starter();
+        let said = judge(&policy, "postgres", Path::new("in.jsonl"), &b"\n{\n"[..]).unwrap_err();
+        assert!(said.to_string().starts_with("in.jsonl:2: "), "{said}");
+        assert_eq!(said.exit_code(), 2);
+        assert!(judge(&policy, "postgres", Path::new("in.jsonl"), &b"\n  \n"[..]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_missing_policy_is_the_callers_fault() {
+        assert_eq!(read(Path::new("/nowhere/p.yaml")).unwrap_err().exit_code(), 2);
+    }
+}
