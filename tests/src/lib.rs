@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! tests/tests/tidy/   the house rules: sizes, names, walls, words, links
+//! tests/tests/journeys/   stories: a house is started, callers speak, evidence is checked
 //! tests/tests/dbt.rs  ─▶ tests/dbt_shop/run.py ─▶ dbt ─▶ clyra up ─▶ PostgreSQL
 //!                                              └▶ dbt ──────────────▶ the same, directly: must be equal
 //! ```
@@ -14,6 +15,10 @@
 //! let missing = clyra_tests::program("no-such-program").unwrap_err();
 //! assert!(missing.to_string().contains("`no-such-program`"));
 //! ```
+
+mod house;
+
+pub use house::{House, connect, open_folder};
 
 use std::io;
 use std::path::PathBuf;
