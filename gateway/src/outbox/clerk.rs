@@ -373,7 +373,6 @@ impl Clerk {
     }
 
     fn sync(&mut self) {
-        let start = Instant::now();
         let done = self.spool.sync(now_us());
         self.tried = Instant::now();
         self.tell(done.err().map(|error| error.to_string()));

@@ -191,6 +191,11 @@ impl Outbox {
         Ok(Arc::new(Self { state, clerk: Mutex::new(Some(thread)), courier, epoch }))
     }
 
+    /// The epoch of this outbox's entries: its start in milliseconds since 1970-01-01 UTC, or later.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Hands over a draft that nobody waits for. Never waits for the disk. What is under way when the gate shuts is
     /// still taken; far beyond the bounds it counts as lost.
     pub fn put(&self, draft: Draft) {
