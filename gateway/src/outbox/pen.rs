@@ -33,11 +33,6 @@ impl Page {
         self.ends.len() as u64
     }
 
-    /// Bytes of all entries.
-    pub(super) fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Root of the RFC 6962 tree over its entries.
     pub(super) fn root(&self) -> Hash {
         merkle::root(&self.leaves)
