@@ -19,7 +19,10 @@ fn good_logs_pass_at_every_kind_of_width() {
     let dir = tempfile::tempdir().unwrap();
     let log = story();
     write(&log, dir.path());
-    assert_eq!(verify_log(dir.path(), &log.house.trust()).unwrap().outcome(), Outcome::Pass);
+    let report = verify_log(dir.path(), &log.house.trust()).unwrap();
+    assert_eq!(report.outcome(), Outcome::Pass, "{report}");
+    let summary = report.summary.unwrap();
+    assert_eq!((summary.streams.len(), summary.streams[1].receipts, summary.policies.len()), (2, 3, 3));
 }
 
 #[test]
@@ -80,6 +83,23 @@ fn a_lying_log_is_found_out() {
     told(|log| log.entries[3][10] ^= 1, "batch-membership");
     told(|log| log.entries[3] = b"{}".to_vec(), "entries-canonical");
     told(|log| log.entries.truncate(3), "stream-order");
+}
+
+/// The third level begins at 65,536 entries; their content does not matter to the tiles.
+#[test]
+fn tiles_of_the_third_level_are_walked() {
+    let mut log = Log::new();
+    log.entries = vec![b"{}".to_vec(); 65_536 + 256 + 7];
+    let dir = tempfile::tempdir().unwrap();
+    write(&log, dir.path());
+    assert!(dir.path().join("tile/2/000.p/1").exists() && dir.path().join("tile/1/001.p/1").exists());
+    let outcome = |check: &str| {
+        let report = verify_log(dir.path(), &log.house.trust()).unwrap();
+        report.checks.into_iter().find(|made| made.name == check).unwrap().outcome
+    };
+    assert_eq!((outcome("tiles"), outcome("root")), (Outcome::Pass, Outcome::Pass));
+    fs::write(dir.path().join("tile/2/000.p/1"), [0; 32]).unwrap();
+    assert_eq!(outcome("tiles"), Outcome::Fail);
 }
 
 fn gives(_index: usize) {}

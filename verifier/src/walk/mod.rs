@@ -8,9 +8,9 @@ use crate::error::{Doubt, Finding, Flaw, flaw};
 use crate::read::entry::{self, Entry, Kind};
 use crate::read::note;
 use crate::read::tree::{self, Edge, Hash};
-use crate::{Error, Report, Summary, Trust};
+use crate::{Error, Report, StreamSummary, Summary, Trust};
 use clyra_spec::Phase;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -53,7 +53,7 @@ pub fn verify_log(dir: &Path, trust: &Trust) -> Result<Report, Error> {
     };
     report.note(checkpoint_signature, Ok(format!("signed by log `{by}` at size {}", checkpoint.size)));
     let mut walk = Walk::new(trust);
-    let tiles = walk.tiles(&mut Tiles::of(dir), checkpoint.size);
+    let tiles = walk.tiles(&Tiles::of(dir), checkpoint.size);
     let walked = format!("{} entries", walk.size);
     let root = match &tiles {
         Ok(()) if walk.edge.root() == checkpoint.root => Ok("the entries lead to the signed root".to_owned()),
@@ -77,7 +77,8 @@ pub fn verify_log(dir: &Path, trust: &Trust) -> Result<Report, Error> {
     report.summary = Some(Summary {
         counts: walk.counts,
         verdicts: walk.verdicts,
-        policies: Vec::new(),
+        streams: walk.streams,
+        policies: walk.policies.into_iter().map(String::from).collect(),
         log_origin: checkpoint.origin,
         log_size: checkpoint.size,
         ..Summary::default()
@@ -98,6 +99,9 @@ struct Walk<'t> {
     last: BTreeMap<Box<str>, Batch>,
     counts: BTreeMap<String, u64>,
     verdicts: BTreeMap<String, u64>,
+    policies: BTreeSet<Box<str>>,
+    /// One for each gateway and epoch, in the order of the log.
+    streams: Vec<StreamSummary>,
     faults: Faults,
 }
 
@@ -128,12 +132,14 @@ impl<'t> Walk<'t> {
             last: BTreeMap::new(),
             counts: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            policies: BTreeSet::new(),
+            streams: Vec::new(),
             faults: Faults::default(),
         }
     }
 
     /// Reads all tiles up to this size and compares each with what lies below it.
-    fn tiles(&mut self, tiles: &mut Tiles, size: u64) -> Result<(), Doubt> {
+    fn tiles(&mut self, tiles: &Tiles, size: u64) -> Result<(), Doubt> {
         while self.size < size {
             let tile = self.size / WIDTH;
             let width = (size - self.size).min(WIDTH);
@@ -165,7 +171,7 @@ impl<'t> Walk<'t> {
     }
 
     /// A tile below is full: its root goes one level up, and on when that level's tile is full as well.
-    fn full(&mut self, tiles: &mut Tiles, level: usize, root: Hash, below: u64) -> Result<(), Doubt> {
+    fn full(&mut self, tiles: &Tiles, level: usize, root: Hash, below: u64) -> Result<(), Doubt> {
         let (mut level, mut root, mut number) = (level, root, below);
         loop {
             while self.levels.len() <= level {
@@ -194,10 +200,7 @@ impl<'t> Walk<'t> {
                 return;
             }
         };
-        *self.counts.entry(entry.kind.as_str().to_owned()).or_default() += 1;
-        if let Some(receipt) = entry.receipt().filter(|receipt| receipt.phase != Phase::Outcome) {
-            *self.verdicts.entry(receipt.verdict.as_str().to_owned()).or_default() += 1;
-        }
+        self.count(&entry);
         match &entry.kind {
             Kind::Batch(envelope) => {
                 if let Err(flaw) = self.close() {
@@ -221,6 +224,38 @@ impl<'t> Walk<'t> {
                     self.faults.membership.get_or_insert(told(flaw));
                 }
             }
+        }
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        *self.counts.entry(entry.kind.as_str().to_owned()).or_default() += 1;
+        match &entry.kind {
+            Kind::Receipt(receipt) => {
+                self.policies.insert(receipt.policy.clone());
+                if receipt.phase != Phase::Outcome {
+                    *self.verdicts.entry(receipt.verdict.as_str().to_owned()).or_default() += 1;
+                }
+            }
+            Kind::Policy { digest } => drop(self.policies.insert(digest.clone())),
+            _ => {}
+        }
+        let Some(stream) = &entry.stream else { return };
+        // The stream that spoke last is the one most likely to go on.
+        let held = self.streams.iter_mut().rev();
+        let mut same = held.filter(|seen| seen.epoch == stream.epoch && *seen.gateway == *stream.gateway);
+        let receipts = u64::from(entry.receipt().is_some());
+        match same.next() {
+            Some(seen) => {
+                seen.last_seq = stream.seq;
+                seen.receipts += receipts;
+            }
+            None => self.streams.push(StreamSummary {
+                gateway: String::from(&*stream.gateway),
+                epoch: stream.epoch,
+                first_seq: stream.seq,
+                last_seq: stream.seq,
+                receipts,
+            }),
         }
     }
 
@@ -281,7 +316,7 @@ impl<'t> Walk<'t> {
     }
 }
 
-fn must_be(tiles: &mut Tiles, level: usize, number: u64, hashes: &[Hash]) -> Result<(), Doubt> {
+fn must_be(tiles: &Tiles, level: usize, number: u64, hashes: &[Hash]) -> Result<(), Doubt> {
     if tiles.hashes(level, number, wide(hashes.len()))? == hashes {
         return Ok(());
     }

@@ -20,7 +20,7 @@ impl Tiles {
     }
 
     /// The first `width` hashes of a tile.
-    pub(crate) fn hashes(&mut self, level: usize, number: u64, width: u64) -> Result<Vec<Hash>, Doubt> {
+    pub(crate) fn hashes(&self, level: usize, number: u64, width: u64) -> Result<Vec<Hash>, Doubt> {
         let (bytes, place) = self.file(&level.to_string(), number, width)?;
         let (hashes, rest) = bytes.as_chunks::<32>();
         let width_here = usize::try_from(width).unwrap_or(usize::MAX);
@@ -33,7 +33,7 @@ impl Tiles {
     }
 
     /// The first `width` entries of a bundle of entries.
-    pub(crate) fn entries(&mut self, number: u64, width: u64) -> Result<Vec<Vec<u8>>, Doubt> {
+    pub(crate) fn entries(&self, number: u64, width: u64) -> Result<Vec<Vec<u8>>, Doubt> {
         let (bytes, place) = self.file("entries", number, width)?;
         let mut entries = Vec::new();
         let mut rest = bytes.as_slice();
