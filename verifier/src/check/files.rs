@@ -1,6 +1,6 @@
 //! The outermost shell: the container, the files in it, the lines of entries; it follows no signature.
 
-use super::{BUNDLE_BYTES_MAX, ENTRIES_MAX, Evidence, count, lines, wide};
+use super::{BUNDLE_BYTES_MAX, ENTRIES_MAX, Evidence, count, lines, unreached, wide};
 use crate::error::{Doubt, Finding, Flaw};
 use crate::read::{container, entry};
 use clyra_spec::media::BUNDLE_FILES;
@@ -18,6 +18,9 @@ pub(super) fn container(evidence: &mut Evidence<'_>) -> Finding {
 
 /// `files`: exactly the names of a bundle.
 pub(super) fn names(evidence: &Evidence<'_>) -> Finding {
+    if evidence.files.is_empty() {
+        return Err(unreached("the container could not be read"));
+    }
     if let Some(file) = evidence.files.iter().find(|file| !BUNDLE_FILES.contains(&file.name)) {
         return Err(Doubt::Fail(format!("file `{}` does not belong to a bundle", file.name)));
     }
