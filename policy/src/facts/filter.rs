@@ -84,14 +84,11 @@ impl Reader<'_> {
             Node::NullTest(test) if test.nulltesttype == NullTestType::IS_NOT_NULL => Truth::Same,
             Node::A_Const(constant) => of_constant(constant.val()),
             Node::TypeCast(cast) if is_bool(cast) => self.truth(cast.arg(), depth),
-            Node::SubLink(link) if link.sub_link_type == SubLinkType::ANY_SUBLINK => {
-                if self.on_rows(link.testexpr())
-                    && !is_own_column(link.testexpr(), link.subselect(), self.table)
-                {
-                    Truth::Rows
-                } else {
-                    self.rows_or_same(node)
-                }
+            Node::SubLink(link)
+                if link.sub_link_type == SubLinkType::ANY_SUBLINK
+                    && is_own_column(link.testexpr(), link.subselect(), self.table) =>
+            {
+                Truth::Same
             }
             Node::CoalesceExpr(first) => first.args().first().map_or(Truth::Same, |first| {
                 if self.on_rows(first) { Truth::Rows } else { self.rows_or_same(node) }

@@ -33,19 +33,19 @@ pub(super) fn parse(yaml: &str, file: &str) -> Result<Spot<Yaml>, PolicyError> {
         let (line, column) =
             (number(place.map(|place| place.line())), number(place.map(|place| place.column())));
         let text = error.without_snippet().to_string();
-        PolicyError::new(file, yaml, line, column, format!("not YAML: {}", one_line(&text)))
+        PolicyError::new(file, yaml, line, column, in_our_words(&text))
     })?;
     Ok(spot(document))
 }
 
-/// The parser's words without the place that it adds, which ours carries by itself.
-fn one_line(text: &str) -> String {
+/// The parser's words in ours, without the place that it adds, which ours carries by itself.
+fn in_our_words(text: &str) -> String {
     let text = text.lines().next().unwrap_or_default();
     let text = text.split_once(" at line ").map_or(text, |(before, _)| before);
-    text.split_once(": ")
-        .filter(|(before, _)| before.starts_with("error: line"))
-        .map_or(text, |(_, rest)| rest)
-        .to_owned()
+    match text.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split_once(',')) {
+        Some((key, _)) => format!("key `{key}` stands here twice"),
+        None => format!("not YAML: {text}"),
+    }
 }
 
 impl Yaml {
