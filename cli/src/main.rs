@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("clyra: {error}");
+            clyra_cli::tell::note(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     peek, peer,
     standing::{Standing, recorder_of},
+    tell,
 };
 use clap::{Args, Subcommand};
 use clyra_verifier::{Report, Trust, verify_bundle};
@@ -96,7 +97,7 @@ async fn cut(args: &Cut) -> Result<u8, Error> {
         && let Ok(mut gate) = peer::gate(standing.admin).await
         && let Err(error) = peer::settled(&mut gate).await
     {
-        eprintln!("clyra: the bundle may lack the newest entries: {error}");
+        tell::note(&format!("the bundle may lack the newest entries: {error}"));
     }
     let mut recorder = peer::recorder(recorder_of(args.recorder, &args.data)?).await?;
     let bundle = peer::cut(&mut recorder, &args.run).await?;
@@ -129,11 +130,13 @@ fn verify(file: &Path, trust: &Path, json: bool) -> Result<u8, Error> {
     let report = match report_on(file, trust) {
         Ok(report) => report,
         Err(why) => {
-            eprintln!("clyra: {why}");
+            tell::note(&why);
             return Ok(BAD_INPUT);
         }
     };
-    say(json, &report.to_json(), || report.to_string())?;
+    // The very text and JSON that clyra-verify prints.
+    let text = if json { report.to_json() } else { report.to_string() };
+    tell::line(text.trim_end())?;
     Ok(report.outcome().exit_code())
 }
 
@@ -177,7 +180,8 @@ fn entry_line(entry: &Value) -> String {
     let of = |at: &str| entry.pointer(at).map(plain).unwrap_or_default();
     let what = match of("/kind").as_str() {
         "receipt" => {
-            let enforced = if of("/decision/enforced") == "true" { "" } else { " (not enforced)" };
+            let carried_out = of("/decision/verdict") == "allow" || of("/decision/enforced") == "true";
+            let enforced = if carried_out { "" } else { " (not enforced)" };
             let tables = entry.pointer("/action/writes").or_else(|| entry.pointer("/action/reads"));
             format!(
                 "{} {} {}{enforced} {}",

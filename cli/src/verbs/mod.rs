@@ -7,7 +7,7 @@ pub(crate) mod run;
 pub(crate) mod shell;
 pub(crate) mod status;
 
-use crate::error::Error;
+use crate::{error::Error, tell};
 use serde::Serialize;
 
 /// Prints one line, or the record as one line of JSON when that was asked for.
@@ -18,6 +18,5 @@ fn say(json: bool, record: &impl Serialize, text: impl FnOnce() -> String) -> Re
     } else {
         text()
     };
-    println!("{line}");
-    Ok(())
+    tell::line(&line)
 }

@@ -1,13 +1,13 @@
 //! `clyra policy`: check, explain and try out policies. Files are read here; the judge is `clyra-policy`.
 
 use super::say;
-use crate::{error::Error, standing::write_whole};
+use crate::{error::Error, standing::write_whole, tell};
 use clap::{Args, Subcommand};
-use clyra_policy::{Login, Policy, tools};
+use clyra_policy::{EvalError, Login, Policy, tools};
 use serde_json::json;
 use std::{
     fs,
-    io::{self, BufRead, Read as _, Write as _},
+    io::{self, BufRead, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -93,7 +93,7 @@ pub(crate) fn run(verb: PolicyVerb) -> Result<u8, Error> {
         PolicyVerb::Explain(args) => explain(&args),
         PolicyVerb::Eval(args) => eval(&args),
         PolicyVerb::ShowStarter => {
-            print!("{}", Policy::STARTER);
+            tell::bytes(Policy::STARTER.as_bytes())?;
             Ok(0)
         }
     }
@@ -164,8 +164,7 @@ fn eval(args: &Eval) -> Result<u8, Error> {
     };
     let verdicts = judge(&policy, &args.dialect, &args.input, source)?;
     if args.output == Path::new("-") {
-        let written = io::stdout().write_all(&verdicts);
-        written.map_err(|error| Error::file(Path::new("-"), "write standard output", &error))?;
+        tell::bytes(&verdicts)?;
     } else {
         write_whole(&args.output, &verdicts)?;
     }
@@ -180,8 +179,10 @@ fn judge(policy: &Policy, dialect: &str, input: &Path, source: impl BufRead) -> 
         if line.trim().is_empty() {
             continue;
         }
-        let verdict = tools::eval_line(policy, dialect, &line)
-            .map_err(|error| Error::Usage(format!("{}:{number}: {error}", input.display())))?;
+        let verdict = tools::eval_line(policy, dialect, &line).map_err(|error| match error {
+            EvalError::Dialect(_) => Error::Usage(error.to_string()),
+            EvalError::Line(_) => Error::Usage(format!("{}:{number}: {error}", input.display())),
+        })?;
         verdicts.extend_from_slice(verdict.as_bytes());
         verdicts.push(b'\n');
     }

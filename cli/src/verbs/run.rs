@@ -2,7 +2,7 @@
 //! shell and never change what the command is told but for `PGOPTIONS`.
 
 use super::say;
-use crate::{error::Error, peer, standing::Which};
+use crate::{error::Error, peer, standing::Which, tell};
 use clap::{Args, Subcommand};
 use clyra_spec::limits::LABEL_BYTES_MAX;
 use serde_json::json;
@@ -68,14 +68,14 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, Error> {
         args.command.split_first().ok_or_else(|| Error::Usage("no command given".into()))?;
     let mut command = Command::new(program);
     command.args(words).env("PGOPTIONS", options(std::env::var_os("PGOPTIONS"), &id));
-    eprintln!("clyra: run {id}");
+    tell::note(&format!("run {id}"));
     let child = command
         .spawn()
         .map_err(|error| Error::Usage(format!("`{}` does not run: {error}", program.to_string_lossy())))?;
     let code = outlive(child).await?;
     match closed(&args.which, &id).await {
-        Ok(count) => eprintln!("clyra: run {id} closed with {count} receipts"),
-        Err(error) => eprintln!("clyra: run {id} was not closed now, it ends when idle: {error}"),
+        Ok(count) => tell::note(&closed_words(&id, count)),
+        Err(error) => tell::note(&format!("run {id} was not closed now, it ends when idle: {error}")),
     }
     Ok(code)
 }
@@ -85,16 +85,14 @@ pub(crate) async fn run_id(verb: RunIdVerb) -> Result<u8, Error> {
     match verb {
         RunIdVerb::New { explain } => {
             let id = fresh();
-            println!("{id}");
+            tell::line(&id)?;
             if explain {
-                eprintln!("{}", usage(&id));
+                tell::note(&usage(&id));
             }
         }
         RunIdVerb::Close { id, which, json } => {
             let count = closed(&which, &id).await?;
-            say(json, &json!({"run_id": id, "count": count}), || {
-                format!("run {id} closed with {count} receipts")
-            })?;
+            say(json, &json!({"run_id": id, "count": count}), || closed_words(&id, count))?;
         }
     }
     Ok(0)
@@ -103,6 +101,10 @@ pub(crate) async fn run_id(verb: RunIdVerb) -> Result<u8, Error> {
 /// A fresh run id: a UUIDv7, so that ids sort by time.
 pub(crate) fn fresh() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+fn closed_words(id: &str, count: u64) -> String {
+    format!("run {id} closed with {}", tell::counted(count, "receipt"))
 }
 
 async fn closed(which: &Which, id: &str) -> Result<u64, Error> {
@@ -154,7 +156,7 @@ fn label(text: &str) -> Result<String, String> {
 
 fn usage(id: &str) -> String {
     format!(
-        "\
+        "run {id} and how to claim it:
 psql, pg_dump, pgbench   PGOPTIONS=\"-c clyra.run_id={id}\" psql -h 127.0.0.1 -p 6432 …
 dbt                      PGOPTIONS=\"-c clyra.run_id={id}\" dbt build
 psycopg, libpq           connect(…, options=\"-c clyra.run_id={id}\")

@@ -1,6 +1,6 @@
 //! `clyra completion` and `clyra man`: what shells and man readers want to know, made from the flags themselves.
 
-use crate::error::Error;
+use crate::{error::Error, tell};
 use clap::Command;
 use std::{io, path::PathBuf};
 
@@ -35,14 +35,15 @@ pub struct ManArgs {
 }
 
 /// Prints the script.
-#[expect(clippy::unnecessary_wraps, reason = "every command answers alike")]
 pub(crate) fn completion(args: &Completion, command: &mut Command) -> Result<u8, Error> {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Zsh => clap_complete::Shell::Zsh,
         Shell::Fish => clap_complete::Shell::Fish,
     };
-    clap_complete::generate(shell, command, "clyra", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, "clyra", &mut script);
+    tell::bytes(&script)?;
     Ok(0)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     peer::{self, GATE, RECORDER, refused},
     standing::{Which, recorder_of},
+    tell::counted,
 };
 use clap::Args;
 use clyra_proto::{
@@ -72,7 +73,13 @@ fn text(stand: &StandReply, policy: &PolicyInForce, kill: &Kill, log: &evidence:
     let lines = [
         ("gateway", format!("{} ({gate})", stand.gateway)),
         ("sessions", stand.sessions.to_string()),
-        ("outbox", format!("{} entries wait; recorder {courier}", stand.outbox_depth)),
+        (
+            "outbox",
+            format!(
+                "{} waiting for the recorder, which is {courier}",
+                counted(stand.outbox_depth, "receipt")
+            ),
+        ),
         ("policy", in_force(policy)),
         ("kill", Switch::of(kill).sentence()),
         ("log", format!("{}: {} entries, {} published", log.origin, log.size, log.published)),
@@ -87,7 +94,7 @@ fn text(stand: &StandReply, policy: &PolicyInForce, kill: &Kill, log: &evidence:
 
 /// One line about a policy.
 pub(crate) fn in_force(policy: &PolicyInForce) -> String {
-    let rules = if policy.rules == 1 { "1 rule" } else { &format!("{} rules", policy.rules) };
+    let rules = counted(policy.rules.into(), "rule");
     let file = if policy.file.is_empty() { "built in" } else { &policy.file };
     format!("{}, version {}, mode {}, {rules} ({file})", policy.name, policy.version, policy.mode)
 }
