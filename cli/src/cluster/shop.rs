@@ -10,22 +10,26 @@ pub(super) const DATABASE: &str = "shop";
 
 /// Makes roles, database and tables where they are missing; `true` when the shop was filled now.
 pub(super) async fn seed(port: u16) -> Result<bool, Error> {
-    let server = connect(port, "postgres").await.map_err(wrong)?;
-    server.batch_execute(ROLES).await.map_err(wrong)?;
-    if server
-        .query("SELECT 1 FROM pg_database WHERE datname = $1", &[&DATABASE])
-        .await
-        .map_err(wrong)?
-        .is_empty()
-    {
-        server.batch_execute("CREATE DATABASE shop OWNER app").await.map_err(wrong)?;
+    fill(port).await.map_err(|error| {
+        let why = error.as_db_error().map_or_else(|| error.to_string(), |said| said.message().to_owned());
+        Error::Cluster {
+            why: format!("the shop database cannot be made: {why}"),
+            hint: "move the folder `postgres` of the data folder away to begin with a new cluster".into(),
+        }
+    })
+}
+
+async fn fill(port: u16) -> Result<bool, tokio_postgres::Error> {
+    let server = connect(port, "postgres").await?;
+    server.batch_execute(ROLES).await?;
+    if server.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&DATABASE]).await?.is_empty() {
+        server.batch_execute("CREATE DATABASE shop OWNER app").await?;
     }
-    let shop = connect(port, DATABASE).await.map_err(wrong)?;
-    if !shop.query(COMPLETE, &[]).await.map_err(wrong)?.is_empty() {
+    let shop = connect(port, DATABASE).await?;
+    if !shop.query(COMPLETE, &[]).await?.is_empty() {
         return Ok(false);
     }
-    let script = format!("BEGIN;\n{SHOP}\nCOMMIT;");
-    shop.batch_execute(&script).await.map_err(wrong)?;
+    shop.batch_execute(&format!("BEGIN;\n{SHOP}\nCOMMIT;")).await?;
     Ok(true)
 }
 
@@ -44,14 +48,6 @@ async fn connect(port: u16, database: &str) -> Result<Client, tokio_postgres::Er
     // Ends by itself when the client is dropped.
     tokio::spawn(connection);
     Ok(client)
-}
-
-fn wrong(error: tokio_postgres::Error) -> Error {
-    let why = error.as_db_error().map_or_else(|| error.to_string(), |said| said.message().to_owned());
-    Error::Cluster {
-        why: format!("the shop database cannot be made: {why}"),
-        hint: "move the folder `postgres` of the data folder away to begin with a new cluster".into(),
-    }
 }
 
 const SHOP: &str = include_str!("shop.sql");

@@ -1,7 +1,7 @@
 //! What `clyra up` says once it is ready: where everything is, and three things to try. It prints nothing itself.
 
 use super::House;
-use crate::standing::Standing;
+use crate::{standing::Standing, tell::counted};
 use std::{env, path::Path};
 
 /// The words; every command in them works as it stands.
@@ -23,8 +23,11 @@ pub(super) fn text(house: &House) -> String {
         (
             "policy",
             format!(
-                "{}, version {}, mode {}, {} rules",
-                policy.name, policy.version, policy.mode, policy.rules
+                "{}, version {}, mode {}, {}",
+                policy.name,
+                policy.version,
+                policy.mode,
+                counted(policy.rules.into(), "rule")
             ),
         ),
         ("", format!("{} (edit it, then kill -HUP {})", standing.policy.display(), standing.pid)),

@@ -10,7 +10,10 @@ use crate::{cluster::Cluster, error::Error, standing::Standing};
 use clyra_gateway::{Gateway, PolicyInForce, Upstream, gateway_key};
 use clyra_recorder::Recorder;
 use clyra_spec::Mode;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+};
 
 /// What to open.
 #[derive(Debug)]
@@ -47,20 +50,39 @@ impl House {
         let data = Data::open(&plan.data)?;
         Standing::remove(data.folder())?;
         let policy = data.policy(plan.policy.as_deref())?;
+        let upstream = plan.upstream.as_deref().map(parse).transpose()?;
         plan.doors.check()?;
         for (flag, address) in plan.doors.exposed() {
             say(&format!(
                 "take care: {flag} {address} can be reached from other machines, and asks for no login"
             ));
         }
-        let Some(url) = &plan.upstream else {
+        let Some(upstream) = upstream else {
             let cluster = Cluster::start(data.folder(), plan.pg_bin.as_deref(), say).await?;
             let upstream = parse(&cluster.url())?;
             return Self::around(&plan, data, policy, upstream, Some(cluster)).await;
         };
-        let upstream = parse(url)?;
         doors::greet(&upstream).await?;
         Self::around(&plan, data, policy, upstream, None).await
+    }
+
+    /// Opens the house unless `stop` comes meanwhile: then it is closed again as soon as it is open, so that nothing
+    /// is left half made.
+    ///
+    /// # Errors
+    /// As [`House::open`] and [`House::close`].
+    pub(crate) async fn open_unless(
+        plan: Plan,
+        say: &(dyn Fn(&str) + Sync),
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, Error> {
+        let mut opening = pin!(Self::open(plan, say));
+        tokio::select! {
+            opened = &mut opening => return opened.map(Some),
+            () = stop => say("stopping as soon as it is open"),
+        }
+        opening.await?.close().await?;
+        Ok(None)
     }
 
     /// Recorder and gateway around a server that is there.

@@ -13,6 +13,7 @@ pub(crate) use house::{House, Plan};
 use crate::{
     error::{EXIT_CODES, Error},
     peer::{self, GATE, refused},
+    tell,
     verbs::status::in_force,
 };
 use clap::{Args, builder::TypedValueParser as _};
@@ -70,19 +71,19 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, Error> {
     let (quiet, json) = (args.quiet, args.json);
     let say = move |line: &str| {
         if !quiet {
-            eprintln!("clyra: {line}");
+            tell::note(line);
         }
     };
-    let opened = tokio::select! {
-        opened = House::open(args.plan(), &say) => opened,
-        () = signals.end() => return Ok(0),
+    let opened = House::open_unless(args.plan(), &say, signals.end()).await?;
+    let Some(mut house) = opened else { return Ok(0) };
+    // Whoever started it may have stopped listening; the house goes on.
+    let _heard = if json {
+        tell::line(&house.ready_record()?)
+    } else if quiet {
+        Ok(())
+    } else {
+        tell::line(&banner::text(&house))
     };
-    let mut house = opened?;
-    if json {
-        println!("{}", house.ready_record()?);
-    } else if !quiet {
-        println!("{}", banner::text(&house));
-    }
     let ended = loop {
         tokio::select! {
             fault = house.ended() => break Err(fault),
@@ -130,14 +131,14 @@ pub(crate) fn processors() -> usize {
 }
 
 /// The signals that a house obeys.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Error> {
+    pub(crate) fn listen() -> Result<Self, Error> {
         let on = |kind| {
             signal(kind)
                 .map_err(|error| Error::Ours { doing: "listening for signals", why: error.to_string() })
@@ -149,7 +150,8 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    /// Waits for SIGINT or SIGTERM.
+    pub(crate) async fn end(&mut self) {
         end(&mut self.interrupt, &mut self.terminate).await;
     }
 }
@@ -193,7 +195,7 @@ Examples:
 Signals: SIGINT and SIGTERM drain and stop (a second one ends it at once), SIGHUP reads the policy again.
 
 Files in the data folder: up.json (addresses, while ready), policy.yaml, trust.txt (give it to whoever shall verify),
-gateway/ (key, spool, switch), recorder/ (keys, log), postgres/ (own cluster), lock.
+gateway/ (key, spool, switch), recorder/ (keys, log), postgres/ (own cluster, open to every user of this machine), lock.
 
 {EXIT_CODES}"
     )
