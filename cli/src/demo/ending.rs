@@ -4,7 +4,7 @@ use super::{
     story::{Expect, expectations},
     table::Row,
 };
-use crate::{error::Error, peek, peer, standing::Standing, verbs::bundle::write_new};
+use crate::{error::Error, peek, peer, standing::Standing, tell::counted, verbs::bundle::write_new};
 use clyra_verifier::{Outcome, Trust, verify_bundle};
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -17,8 +17,8 @@ pub(super) async fn play(standing: &Standing, run_id: &str, rows: &mut Vec<Row>)
     rows.push(Row {
         step: "run closed",
         sent: format!("CloseRun {run_id}"),
-        expected: format!("{} receipts", expects.len()),
-        got: format!("{} receipts", closed.count),
+        expected: counted(u64::try_from(expects.len()).unwrap_or_default(), "receipt"),
+        got: counted(closed.count, "receipt"),
         ok: u64::try_from(expects.len()) == Ok(closed.count),
     });
     peer::settled(&mut gate).await?;

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     peer,
     standing::Standing,
-    up::House,
+    up::{House, Signals},
     verbs::{kill::turned, run::fresh},
 };
 use clap::Args;
@@ -47,12 +47,13 @@ pub struct DemoArgs {
 
 /// Plays, prints, and closes what it opened.
 pub(crate) async fn run(args: DemoArgs) -> Result<u8, Error> {
-    let mut stage = Stage::open(args.data, args.pg_bin, args.json).await?;
+    let mut signals = Signals::listen()?;
+    let mut stage = Stage::open(args.data, args.pg_bin, args.json, signals.end()).await?;
     let run_id = fresh();
     let played = tokio::select! {
         played = play(&stage.standing, &run_id) => played,
         fault = fault_of(stage.house.as_mut()) => Err(fault),
-        _ = tokio::signal::ctrl_c() => Err(Error::Usage("the demo was interrupted".into())),
+        () = signals.end() => Err(Error::Usage(INTERRUPTED.into())),
     };
     let released = release(&stage.standing).await;
     let told =
@@ -93,3 +94,5 @@ async fn release(standing: &Standing) -> Result<(), Error> {
 
 /// The application name under which the demo logs in, and by which policies know it.
 const NAME: &str = "clyra-demo";
+
+const INTERRUPTED: &str = "the demo was interrupted";

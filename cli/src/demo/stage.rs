@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     standing::Standing,
+    tell,
     up::{Doors, House, Plan, is_held, processors},
 };
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ impl Stage {
         data: Option<PathBuf>,
         pg_bin: Option<PathBuf>,
         json: bool,
+        stop: impl Future<Output = ()>,
     ) -> Result<Self, Error> {
         let looked = data.clone().unwrap_or_else(|| "clyra-data".into());
         if is_held(&looked) {
@@ -36,7 +38,7 @@ impl Stage {
         }
         let say = move |line: &str| {
             if !json {
-                eprintln!("clyra: {line}");
+                tell::note(line);
             }
         };
         let (folder, temporary) = match data {
@@ -57,7 +59,8 @@ impl Stage {
             workers: processors(),
             pg_bin,
         };
-        let house = House::open(plan, &say).await?;
+        let house = House::open_unless(plan, &say, stop).await?;
+        let house = house.ok_or_else(|| Error::Usage(super::INTERRUPTED.into()))?;
         Ok(Self { standing: house.standing().clone(), house: Some(house), temporary })
     }
 

@@ -171,9 +171,9 @@ fn before(run_id: &str) -> Vec<Line> {
         },
         Line {
             step: "denied write",
-            sql: "UPDATE products SET stock = -1".into(),
+            sql: "UPDATE products SET stock = 0".into(),
             expect: Expect::Deny,
-            look: Some(("SELECT count(*) FROM products WHERE stock = -1".into(), "0")),
+            look: Some(("SELECT count(*) FROM products WHERE stock = 0".into(), "0")),
         },
     ]
 }
