@@ -1,5 +1,4 @@
 //! Statements and the facts that must come out of them.
-#![expect(clippy::unwrap_used, reason = "a test that fails here has found its fault")]
 
 use clyra_policy::{Facts, StatementFacts};
 
