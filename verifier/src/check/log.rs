@@ -42,9 +42,15 @@ pub(super) fn inclusion(evidence: &mut Evidence<'_>) -> Finding {
         .enumerate()
         .map(|(place, line)| proof(line).map_err(|flaw| flaw.at(format_args!("proof {}", place + 1))));
     let proofs = read.collect::<Result<Vec<_>, Flaw>>()?;
+    // What can be read is put to the later questions as well, whatever comes out here.
+    evidence.proofs = Some(proofs);
+    climbs(evidence)
+}
+
+fn climbs(evidence: &Evidence<'_>) -> Finding {
     let checkpoint = &evidence.note()?.checkpoint;
     let mut before = None;
-    for (place, ((entry, line), proof)) in entries.iter().zip(&evidence.lines).zip(&proofs).enumerate() {
+    for (place, ((entry, proof), line)) in evidence.proven()?.zip(&evidence.lines).enumerate() {
         let told =
             |what: &str| Err(Doubt::Fail(format!("entry {} at index {}: {what}", place + 1, proof.index)));
         if before.is_some_and(|before| before >= proof.index) {
@@ -63,8 +69,7 @@ pub(super) fn inclusion(evidence: &mut Evidence<'_>) -> Finding {
             return told("its path does not lead to the checkpoint's root");
         }
     }
-    let told = count(wide(proofs.len()), "path leads", "paths lead");
-    evidence.proofs = Some(proofs);
+    let told = count(wide(evidence.lines.len()), "path leads", "paths lead");
     Ok(format!("{told} to the checkpoint's root"))
 }
 
