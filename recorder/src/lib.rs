@@ -34,6 +34,8 @@ mod recorder;
 #[cfg(test)]
 mod sample;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use recorder::{Recorder, Settings};

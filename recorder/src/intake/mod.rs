@@ -19,7 +19,6 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use makers::Makers;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// What all streams share.
@@ -48,9 +47,11 @@ impl Face for Intake {
         let (answers, answered) = mpsc::channel(UNDER_WAY_MAX);
         tokio::spawn(self.clone().converse(request.into_inner(), answers));
         // A refusal is the last word of a stream, whoever spoke it.
-        let until_refused = ReceiverStream::new(answered).scan(false, |refused, answer| {
-            let last = std::mem::replace(refused, is_refusal(&answer));
-            std::future::ready((!last).then_some(answer))
+        let until_refused = stream::unfold(Some(answered), |answered| async move {
+            let mut answered = answered?;
+            let answer = answered.recv().await?;
+            let more = (!is_refusal(&answer)).then_some(answered);
+            Some((answer, more))
         });
         Ok(Response::new(until_refused.boxed()))
     }

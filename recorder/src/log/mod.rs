@@ -189,3 +189,6 @@ fn close(reply: Reply) {
 
 /// A group ends once it holds this many bytes; the last batch may go beyond.
 const GROUP_BYTES: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,12 @@ impl Wal {
         Ok(())
     }
 
+    /// From now on no write succeeds.
+    #[cfg(test)]
+    pub(crate) fn break_file(&mut self) {
+        self.file = File::open(&self.path).unwrap();
+    }
+
     /// More than half of the segment is written: time to prepare the next.
     pub(crate) fn wants_spare(&self) -> bool {
         self.offset * 2 > self.capacity

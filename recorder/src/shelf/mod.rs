@@ -192,3 +192,6 @@ fn commits(store: &Store, published: Option<&Published>) -> Result<(u64, Commit,
 
 /// Full tiles that wait in memory before they are written together.
 const STAGED_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests;
