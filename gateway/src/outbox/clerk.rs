@@ -284,10 +284,8 @@ impl Clerk {
             }
             if self.page.is_full() {
                 self.cut(false)?;
-                if pile.waiters.front().is_some_and(|(first, _)| *first <= place) {
-                    self.sync();
-                    self.answer(&mut pile.waiters, place);
-                }
+                self.store(pile.waiters.front().is_some_and(|(first, _)| *first <= place));
+                self.answer(&mut pile.waiters, place);
             }
         }
         self.state.inbox.depth.fetch_sub(drafts.len() as u64, Relaxed);

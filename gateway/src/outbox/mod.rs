@@ -36,24 +36,24 @@ use tokio::task::AbortHandle;
 
 /// Where receipts are kept until the recorder has them, and how many.
 #[derive(Clone, Debug)]
-pub struct OutboxSettings {
+pub(crate) struct OutboxSettings {
     /// Folder of the spool; made when it is not there.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// The recorder.
-    pub recorder: SocketAddr,
+    pub(crate) recorder: SocketAddr,
     /// Drafts in memory before the gate shuts.
-    pub queue_max: usize,
+    pub(crate) queue_max: usize,
     /// How long a draft that nobody waits for may wait for company, milliseconds.
-    pub linger_ms: u64,
+    pub(crate) linger_ms: u64,
     /// Bytes that the recorder does not hold before the gate shuts.
-    pub spool_bytes_max: u64,
+    pub(crate) spool_bytes_max: u64,
     /// How long a run without a session stays open, milliseconds.
-    pub run_idle_ms: u64,
+    pub(crate) run_idle_ms: u64,
 }
 
 impl OutboxSettings {
     /// The usual bounds: 65,536 drafts, 5 ms, 10 GiB, 3 s.
-    pub fn new(dir: PathBuf, recorder: SocketAddr) -> Self {
+    pub(crate) fn new(dir: PathBuf, recorder: SocketAddr) -> Self {
         Self { dir, recorder, queue_max: 65_536, linger_ms: 5, spool_bytes_max: 10 << 30, run_idle_ms: 3_000 }
     }
 }
@@ -61,9 +61,9 @@ impl OutboxSettings {
 /// Why nothing may pass that must leave a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub struct Shut {
+pub(crate) struct Shut {
     /// For people.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// Why the outbox cannot start, go on or stop.
@@ -154,10 +154,11 @@ struct State {
 
 /// The way of every receipt out of the gateway.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     state: Arc<State>,
     clerk: Mutex<Option<JoinHandle<()>>>,
     courier: AbortHandle,
+    runtime: Handle,
     epoch: u64,
 }
 
@@ -166,39 +167,43 @@ impl Outbox {
     ///
     /// # Errors
     /// When the spool cannot be used, or what it promised is damaged.
-    pub fn start(settings: OutboxSettings, key: SigningKey, runtime: Handle) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(
+        settings: OutboxSettings,
+        key: SigningKey,
+        runtime: Handle,
+    ) -> Result<Arc<Self>, Error> {
         let (public, start_us) = (key.verifying(), now_us());
-        let (spool, before) = Spool::open(&settings, &public, start_us)?;
+        let OutboxSettings { dir, recorder, queue_max, linger_ms, spool_bytes_max, run_idle_ms } = settings;
+        let (spool, before) = Spool::open(dir, spool_bytes_max, &public, start_us)?;
         let state = Arc::new(State {
-            inbox: Inbox::new(settings.queue_max),
+            inbox: Inbox::new(queue_max),
             shelf: spool.shelf(),
-            queue_max: settings.queue_max as u64,
-            spool_bytes_max: settings.spool_bytes_max,
+            queue_max: queue_max as u64,
+            spool_bytes_max,
             disk: Notice::default(),
             refusal: Notice::default(),
             connected: AtomicBool::new(false),
         });
         let epoch = spool.epoch();
         let pen = Pen::new(key.id(), key.name(), epoch, fastrand::u64(..));
-        let issuer = Issuer::new(pen, epoch, settings.run_idle_ms.saturating_mul(1_000));
-        let linger = Duration::from_millis(settings.linger_ms);
+        let issuer = Issuer::new(pen, epoch, run_idle_ms.saturating_mul(1_000));
+        let linger = Duration::from_millis(linger_ms);
         let mut clerk = Clerk::new(Arc::clone(&state), key, issuer, spool, linger);
         clerk.begin(&before)?;
         let thread = std::thread::Builder::new().name("clyra-clerk".to_owned()).spawn(move || clerk.run());
         let thread = thread.map_err(Error::Thread)?;
-        let courier =
-            runtime.spawn(courier::run(Arc::clone(&state), settings.recorder, public)).abort_handle();
-        Ok(Arc::new(Self { state, clerk: Mutex::new(Some(thread)), courier, epoch }))
+        let courier = runtime.spawn(courier::run(Arc::clone(&state), recorder, public)).abort_handle();
+        Ok(Arc::new(Self { state, clerk: Mutex::new(Some(thread)), courier, runtime, epoch }))
     }
 
     /// The epoch of this outbox's entries: its start in milliseconds since 1970-01-01 UTC, or later.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
     /// Hands over a draft that nobody waits for. Never waits for the disk. What is under way when the gate shuts is
     /// still taken; far beyond the bounds it counts as lost.
-    pub fn put(&self, draft: Draft) {
+    pub(crate) fn put(&self, draft: Draft) {
         if self.state.is_flooded() {
             self.state.inbox.lose();
         } else {
@@ -210,12 +215,12 @@ impl Outbox {
     ///
     /// # Errors
     /// When the queue or the spool is full, the disk fails, or the recorder refuses this gateway.
-    pub fn room(&self) -> Result<(), Shut> {
+    pub(crate) fn room(&self) -> Result<(), Shut> {
         self.state.room()
     }
 
     /// Counts a receipt that a rule let go unrecorded; a `gap` entry tells of it as soon as there is room.
-    pub fn lost(&self) {
+    pub(crate) fn lost(&self) {
         self.state.inbox.lose();
     }
 
@@ -224,7 +229,7 @@ impl Outbox {
     /// # Errors
     /// When there is no room, or the disk fails. The entry is kept all the same and comes into the log later; whoever
     /// does not send the statement on says so in an `outcome`.
-    pub async fn durable(&self, draft: Draft) -> Result<(), Shut> {
+    pub(crate) async fn durable(&self, draft: Draft) -> Result<(), Shut> {
         if let Err(shut) = self.room() {
             self.put(draft);
             return Err(shut);
@@ -234,33 +239,28 @@ impl Outbox {
     }
 
     /// Drafts that wait for the clerk.
-    pub fn depth(&self) -> u64 {
+    pub(crate) fn depth(&self) -> u64 {
         self.state.inbox.depth()
     }
 
-    /// Bytes in the spool that the recorder does not hold.
-    pub fn held_bytes(&self) -> u64 {
-        self.state.shelf.held()
-    }
-
     /// Whether the recorder is there and has welcomed this gateway.
-    pub fn connected(&self) -> bool {
+    pub(crate) fn connected(&self) -> bool {
         self.state.connected.load(Relaxed)
     }
 
     /// Age of the oldest durable batch that the recorder does not hold, microseconds; 0 when it holds all.
-    pub fn lag_us(&self) -> u64 {
+    pub(crate) fn lag_us(&self) -> u64 {
         self.state.shelf.lag_us(now_us())
     }
 
     /// Why the gate is shut, if it is.
-    pub fn shut(&self) -> Option<String> {
+    pub(crate) fn shut(&self) -> Option<String> {
         self.room().err().map(|shut| shut.why)
     }
 
     /// Closes a run, and says how many receipts it has here once that is on disk; `None` for a run without receipts
     /// in this epoch, and while the disk fails.
-    pub async fn close_run(&self, run_id: &str) -> Option<u64> {
+    pub(crate) async fn close_run(&self, run_id: &str) -> Option<u64> {
         self.state.inbox.ask_close(run_id).await.ok().flatten()
     }
 
@@ -269,7 +269,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the end cannot be made durable; the next start then tells of an unclean stop.
-    pub async fn stop(&self) -> Result<(), Error> {
+    pub(crate) async fn stop(&self) -> Result<(), Error> {
         let gone = || Error::Thread(std::io::Error::other("it has ended already"));
         let spool = self.state.inbox.stop().await.map_err(|_| gone())?;
         if spool.is_ok() && self.state.refusal.is_none() {
@@ -278,7 +278,8 @@ impl Outbox {
         self.courier.abort();
         self.state.connected.store(false, Relaxed);
         self.join();
-        spool?.leave()
+        let spool = spool?;
+        self.runtime.spawn_blocking(move || spool.leave()).await.map_err(|_| gone())?
     }
 
     fn join(&self) {

@@ -9,10 +9,10 @@
 //! it is cut off, and the frames go into a new file. Only durable frames are shown to the courier, so that the
 //! recorder never holds what a power cut could take from the spool.
 
+use super::Error;
 use super::frame::{self, Found};
 use super::pen::Page;
 use super::shelf::{Key, Shelf, Tail};
-use super::{Error, OutboxSettings};
 use clyra_seal::key::VerifyingKey;
 use clyra_seal::{batch, hex, unhex};
 use serde::{Deserialize, Serialize};
@@ -61,11 +61,11 @@ impl Spool {
     /// # Errors
     /// When the folder cannot be used, another gateway uses it, or something in it that was promised is damaged.
     pub(super) fn open(
-        settings: &OutboxSettings,
+        dir: PathBuf,
+        bytes_max: u64,
         key: &VerifyingKey,
         now_us: u64,
     ) -> Result<(Self, Tail), Error> {
-        let dir = settings.dir.clone();
         fs::create_dir_all(&dir).map_err(fault("make", &dir))?;
         let lock = lock_folder(&dir)?;
         let mut tail = read_chain(&dir)?;
@@ -114,7 +114,7 @@ impl Spool {
             written: 0,
             pending_seq: 1,
             tail: begun,
-            file_bytes_max: (settings.spool_bytes_max / 8).clamp(FILE_BYTES_LEAST, FILE_BYTES_MOST),
+            file_bytes_max: (bytes_max / 8).clamp(FILE_BYTES_LEAST, FILE_BYTES_MOST),
             _lock: lock,
         };
         Ok((spool, tail))

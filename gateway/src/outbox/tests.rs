@@ -158,10 +158,10 @@ async fn a_recorder_that_comes_late_gets_everything_once_and_the_spool_is_empty_
         outbox.put(receipt(Some(&run)));
     }
     outbox.durable(receipt(Some(&run))).await.unwrap();
-    assert!(!outbox.connected() && outbox.held_bytes() > 0 && outbox.room().is_ok());
+    assert!(!outbox.connected() && outbox.state.shelf.held() > 0 && outbox.room().is_ok());
     let recorder = Memory::serve(&house, house.recorder).await;
     recorder.wait_for(502).await;
-    until("everything is acknowledged", || outbox.held_bytes() == 0 && outbox.connected()).await;
+    until("everything is acknowledged", || outbox.state.shelf.held() == 0 && outbox.connected()).await;
     assert_eq!(outbox.lag_us(), 0);
     outbox.put(receipt(Some(&run)));
     outbox.stop().await.unwrap();
@@ -189,7 +189,7 @@ async fn a_lost_ack_is_healed_by_the_next_welcome() {
         outbox.durable(receipt(None)).await.unwrap();
         recorder.wait_for(n).await;
     }
-    until("everything is acknowledged", || outbox.held_bytes() == 0).await;
+    until("everything is acknowledged", || outbox.state.shelf.held() == 0).await;
     assert_eq!(recorder.wait_for(8).await.len(), 8);
     assert_eq!(recorder.lock().acks_lost, 0);
     outbox.stop().await.unwrap();
