@@ -179,14 +179,18 @@ impl Gate {
 
     /// What became of a message that was let pass.
     pub(crate) fn settle(&self, visitor: &Visitor, ticket: Ticket, end: Option<End>) {
-        let upstream_us = micros(ticket.sent);
-        let total_us = micros(ticket.began);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one statement stay far below 2^53")]
         {
+            let (upstream_us, total_us) = (micros(ticket.sent), micros(ticket.began));
             self.metrics.upstream_us.record(upstream_us as f64);
             self.metrics.added_us.record(total_us.saturating_sub(upstream_us) as f64);
         }
-        let end = end.as_ref();
+        self.write_outcomes(visitor, &ticket, end.as_ref());
+    }
+
+    /// One receipt a statement: what became of it.
+    fn write_outcomes(&self, visitor: &Visitor, ticket: &Ticket, end: Option<&End>) {
+        let (upstream_us, total_us) = (micros(ticket.sent), micros(ticket.began));
         for statement in 0..ticket.known.facts.statements.len() {
             if ticket.lost {
                 self.outbox.lost();
@@ -204,7 +208,7 @@ impl Gate {
             };
             let intent = ticket.intents.get(statement).copied();
             let phase = if intent.is_some() { Phase::Outcome } else { Phase::Whole };
-            let mut receipt = draft(visitor, &ticket, statement, phase, new_id(ticket.at_us));
+            let mut receipt = draft(visitor, ticket, statement, phase, new_id(ticket.at_us));
             receipt.intent = intent;
             receipt.outcome = Some(outcome);
             if intent.is_some() {
@@ -235,10 +239,14 @@ impl Gate {
             if statement + 1 < count {
                 self.outbox.put(receipt);
             } else if let Err(shut) = self.outbox.durable(receipt).await {
-                if visitor.force.policy.on_full() == OnFull::Block {
-                    return Err(shut_words(&shut.to_string()));
+                if visitor.force.policy.on_full() == OnFull::Gap {
+                    ticket.lost = true;
+                    continue;
                 }
-                ticket.lost = true;
+                // The intents may still reach the log: it shall say that nothing was sent on.
+                let skipped = End { skipped: true, ..End::default() };
+                self.write_outcomes(visitor, ticket, Some(&skipped));
+                return Err(shut_words(&shut.to_string()));
             }
         }
         Ok(())

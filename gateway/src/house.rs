@@ -84,6 +84,12 @@ impl Gateway {
         Ok(in_force(&force, self.gate.in_force().1))
     }
 
+    /// Waits until a part of the gateway ends that must not; the process should then stop.
+    pub async fn failed(&self) -> Error {
+        self.door.fallen().await;
+        Error::Stopped("worker thread")
+    }
+
     /// Drains the sessions, writes what is left, and closes.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::{JoinSet, LocalSet},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Door {
     shutdown: watch::Sender<bool>,
     acceptor: tokio::task::JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
+    /// Told when a worker ends, wanted or not.
+    fallen: Arc<Notify>,
 }
 
 /// What every session of the door shares.
@@ -43,20 +45,30 @@ impl Door {
         let addr = listener.local_addr().map_err(listen)?;
         let (shutdown, watch) = watch::channel(false);
         let house = House { gate, upstream: Arc::new(settings.upstream.clone()), shutdown: watch };
+        let fallen = Arc::new(Notify::new());
         let mut queues = Vec::new();
         let mut workers = Vec::new();
         for number in 0..settings.workers.max(1) {
             let (queue, arrivals) = mpsc::channel(ARRIVALS_MAX);
             queues.push(queue);
             let house = house.clone();
+            let last = Last(Arc::clone(&fallen));
             let worker = std::thread::Builder::new()
                 .name(format!("clyra-pg-{number}"))
-                .spawn(move || work(&house, arrivals))
+                .spawn(move || {
+                    let _last = last;
+                    work(&house, arrivals);
+                })
                 .map_err(|_| Error::Stopped("worker thread"))?;
             workers.push(worker);
         }
         let acceptor = runtime.spawn(accept(listener, queues, house.shutdown.clone()));
-        Ok(Self { addr, shutdown, acceptor, workers })
+        Ok(Self { addr, shutdown, acceptor, workers, fallen })
+    }
+
+    /// Returns when a worker ends; until the door is closed that is a fault.
+    pub(crate) async fn fallen(&self) {
+        self.fallen.notified().await;
     }
 
     /// Takes no more clients, ends idle sessions at once and busy ones when they become idle or the grace is over.
@@ -69,6 +81,15 @@ impl Door {
             }
         });
         let _ = joined.await;
+    }
+}
+
+/// Says that its thread has ended, also when it panicked.
+struct Last(Arc<Notify>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
