@@ -206,11 +206,12 @@ impl Spool {
     }
 
     fn mend(&mut self) -> Result<(), Error> {
-        if let Some(segment) = &self.broken {
+        if let Some(segment) = self.broken.as_ref().filter(|segment| segment.synced > 0) {
             let cut = segment.file.set_len(segment.synced).and_then(|()| segment.file.sync_all());
             cut.map_err(fault("cut the unsynced end of", &segment.path))?;
-            self.broken = None;
         }
+        // Of a file that was never synced nothing was promised: the next one takes its name and its place.
+        self.broken = None;
         Ok(())
     }
 }

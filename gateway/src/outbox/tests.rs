@@ -251,6 +251,51 @@ async fn a_failing_disk_shuts_the_gate_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_synced_is_written_again_elsewhere() {
+    let house = House::new();
+    let outbox = house.start();
+    let file = house.folder.join(format!("{}-1.spool", outbox.epoch()));
+    std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+    let shut = outbox.durable(receipt(None)).await.unwrap_err();
+    assert!(shut.why.starts_with("cannot sync"), "{shut}");
+    std::fs::remove_file(&file).unwrap();
+    until("the disk is back", || outbox.room().is_ok()).await;
+    drop(outbox);
+    let outbox = house.start();
+    let recorder = Memory::serve(&house, house.recorder).await;
+    let held = recorder.wait_for(2).await;
+    assert_eq!(held.iter().map(story).collect::<Vec<_>>(), ["receipt", "gap unclean_stop"]);
+    outbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_left_when_long_and_removed_when_acknowledged() {
+    let house = House::new();
+    let outbox = house.start_with(|settings| settings.spool_bytes_max = 512 << 10);
+    while house.spool_files().len() < 4 {
+        outbox.durable(receipt(None)).await.unwrap();
+    }
+    drop(outbox);
+    let mut files = house.spool_files();
+    files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    let away = house.folder.join("away");
+    std::fs::rename(&files[1], &away).unwrap();
+    assert!(house.try_start().is_err_and(|refused| matches!(refused, Error::Missing { .. })));
+    std::fs::rename(&away, &files[1]).unwrap();
+    let outbox = house.start();
+    let recorder = Memory::serve(&house, house.recorder).await;
+    until("everything is acknowledged", || outbox.state.shelf.held() == 0).await;
+    let seqs: Vec<u64> =
+        recorder.entries().iter().map(|entry| entry["stream"]["seq"].as_u64().unwrap()).collect();
+    let (gap, receipts) = seqs.split_last().unwrap();
+    assert!(*gap == 1 && receipts.iter().copied().eq(1..=receipts.len() as u64));
+    outbox.durable(receipt(None)).await.unwrap();
+    until("only the newest file is left", || house.spool_files().len() == 1).await;
+    outbox.stop().await.unwrap();
+    assert!(house.spool_files().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_shuts_the_gate_and_says_why() {
     let house = House::new();
     let outbox = house.start();
