@@ -93,14 +93,15 @@ def compare(dbt, direct, through, work):
 def report(results, contents):
     """Prints a line a step and a line a relation; answers for each whether it is well."""
     same = []
+    nothing = Step(command="(not reached)", exit=None, nodes={}, said="")
     for number, step in enumerate(results["direct"]):
-        others = [way[number] for way in results.values()]
+        others = [way[number] if number < len(way) else nothing for way in results.values()]
         well = step["exit"] == 0 and all(other == step for other in others)
         same.append(well)
         print(f"{'ok' if well else 'BAD':4} {step['command']:60} {len(step['nodes']):3} nodes, exit {step['exit']}")
         if not well:
-            for way, steps in results.items():
-                show_step(way, steps[number], step)
+            for way, other in zip(results, others):
+                show_step(way, other, step)
     for name in sorted(set().union(*contents.values())):
         rows = [content.get(name) for content in contents.values()]
         well = all(row == rows[0] and row is not None for row in rows)
@@ -108,7 +109,9 @@ def report(results, contents):
         print(f"{'ok' if well else 'BAD':4} {name:60} {len(rows[0] or []):3} rows")
         if not well:
             for way, content in contents.items():
-                print(f"     {way}: {(content.get(name) or ['(missing)'])[:5]}")
+                others = [row for other, rows in contents.items() if other != way for row in rows.get(name) or []]
+                mine = content.get(name)
+                print(f"     only {way}: {[row for row in mine if row not in others][:5] if mine else 'missing'}")
     return same
 
 
@@ -117,7 +120,8 @@ def show_step(way, step, expected):
     for node, outcome in sorted(step["nodes"].items()):
         if outcome != expected["nodes"].get(node) or outcome[0] not in ("success", "pass"):
             print(f"       {node}: {outcome}")
-    print("\n".join("       | " + line for line in step.get("said", "").splitlines()[-40:]))
+    if step["exit"]:
+        print("\n".join("       | " + line for line in step["said"].splitlines()[-40:]))
 
 
 class Step(dict):
@@ -163,7 +167,10 @@ def play(dbt, way, where, direct, work):
                 for node in json.load(file)["results"]:
                     rows = node["adapter_response"].get("rows_affected")
                     nodes[node["unique_id"]] = (node["status"], rows, node["failures"])
-        steps.append(Step(command="dbt " + " ".join(command), exit=ran.returncode, nodes=nodes, said=ran.stdout + ran.stderr))
+        said = ran.stdout + ran.stderr
+        steps.append(Step(command="dbt " + " ".join(command), exit=ran.returncode, nodes=nodes, said=said))
+        if ran.returncode != 0:
+            break  # What follows would only fail after it.
     return steps
 
 
