@@ -121,7 +121,7 @@ impl Standing {
 /// The disk does not take it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     use io::Write as _;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path)?;
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
@@ -132,6 +132,22 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         fs::File::open(folder)?.sync_all()
     };
     write().map_err(|error| Error::file(path, "write it", &error))
+}
+
+/// The folder of a file that is to be written.
+///
+/// # Errors
+/// There is no such folder.
+pub(crate) fn folder_of(path: &Path) -> Result<&Path, Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(Error::Usage(format!(
+        "`{}` cannot be written: there is no folder `{}`",
+        path.display(),
+        folder.display()
+    )))
 }
 
 /// An address to listen on or to talk to: `HOST:PORT`, `:PORT` or `PORT`; without a host, this machine only.

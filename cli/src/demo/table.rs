@@ -98,7 +98,7 @@ fn pieces_of(word: &str, width: usize) -> Vec<String> {
     chars.chunks(width.max(1)).map(|chunk| chunk.iter().collect()).collect()
 }
 
-const WIDTHS: [usize; 5] = [17, 40, 25, 48, 3];
+const WIDTHS: [usize; 5] = [18, 40, 25, 48, 3];
 
 #[cfg(test)]
 mod tests {

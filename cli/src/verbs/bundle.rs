@@ -5,7 +5,7 @@ use super::say;
 use crate::{
     error::Error,
     peek, peer,
-    standing::{Standing, recorder_of},
+    standing::{Standing, folder_of, recorder_of},
     tell,
 };
 use clap::{Args, Subcommand};
@@ -115,7 +115,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], force: bool) -> Result<(), Er
     if force {
         return crate::standing::write_whole(path, bytes);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path)?;
     let write = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;
@@ -238,6 +238,7 @@ mod tests {
         let nowhere = Path::new("/nowhere/x");
         assert_eq!(verify(nowhere, nowhere, false).unwrap(), BAD_INPUT);
         assert_eq!(show(nowhere, false).unwrap_err().exit_code(), 2);
+        assert_eq!(write_new(nowhere, b"", false).unwrap_err().exit_code(), 2);
     }
 
     #[test]
