@@ -16,10 +16,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task;
+use tokio::{task, time};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
@@ -68,7 +69,8 @@ impl Recorder {
         let (stop, stopping) = watch::channel(false);
         let (fail, failed) = watch::channel(None);
         let tip = log.tip();
-        let (publisher, publishing) = Publisher::start(shelf, Arc::clone(&tip), fail.clone())?;
+        let (publisher, publishing) =
+            Publisher::start(shelf, Arc::clone(&tip), fail.clone(), Arc::clone(&lock))?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let held = Arc::clone(&lock);
         let writer = thread::Builder::new().name("clyra-write".into()).spawn(move || {
@@ -140,7 +142,12 @@ impl Recorder {
     pub async fn stop(self) -> Result<(), Error> {
         self.stop.send_replace(true);
         let ended = |fault: task::JoinError| Error::Stopped { why: fault.to_string() };
-        self.server.await.map_err(ended)??;
+        let mut server = self.server;
+        match time::timeout(FAREWELL, &mut server).await {
+            Ok(served) => served.map_err(ended)??,
+            // Somebody who does not take its bundle must not keep the log open.
+            Err(_) => server.abort(),
+        }
         let (writer, publisher) = (self.writer, self.publisher);
         let panicked = |_| Error::Stopped { why: "a thread panicked".into() };
         let joined = task::spawn_blocking(move || {
@@ -166,6 +173,7 @@ async fn serve(
         let _ = stopping.wait_for(|stop| *stop).await;
     };
     Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .add_service(service)
@@ -211,6 +219,10 @@ fn lock(data: &Path) -> Result<File, Error> {
     }
 }
 
+/// How long open calls may take to end when the recorder stops.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// How often a silent gateway is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Bytes of a segment of the write-ahead log.
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// Batches that may wait for the writer.

@@ -88,3 +88,33 @@ fn split(count: u64) -> u64 {
 
 /// Tiles in memory, 16 KiB each.
 const CACHED_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shelf::tiles::{Staged, Tiles};
+    use clyra_seal::merkle::{leaf_hash, root_of_path};
+
+    #[test]
+    fn paths_out_of_tiles_lead_to_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let store = Store::open(folder.path(), runtime.handle().clone()).unwrap();
+        let (mut tiles, mut staged, mut size) = (Tiles::default(), Staged::new(), 0);
+        for target in [1, 2, 3, 255, 256, 257, 513, 65_536, 65_537, 66_051] {
+            while size < target {
+                tiles.append(&u64::to_be_bytes(size), &mut staged).unwrap();
+                size += 1;
+            }
+            tiles.stage_partial(&mut staged);
+            store.put_all(&mut staged).unwrap();
+            let mut paths = Paths::new(&store, size);
+            for index in (0..size).filter(|index| size < 300 || index % 509 == 0 || size - index < 3) {
+                let path = paths.path(index).unwrap();
+                let leaf = leaf_hash(&index.to_be_bytes());
+                assert_eq!(root_of_path(leaf, index, size, &path), Some(tiles.root()), "{index} of {size}");
+            }
+        }
+        assert_eq!(Paths::new(&store, size).leaves(255, 257).unwrap().len(), 2);
+    }
+}

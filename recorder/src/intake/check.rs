@@ -75,7 +75,8 @@ fn bounds(batch: &Batch) -> Result<(), Refusal> {
 fn looks_like_an_object(entry: &[u8]) -> bool {
     entry.starts_with(b"{")
         && entry.ends_with(b"}")
-        && entry.iter().all(|byte| *byte >= b' ')
+        // Without an early end this takes 16 bytes at a time.
+        && entry.iter().fold(true, |clean, byte| clean & (*byte >= b' '))
         && std::str::from_utf8(entry).is_ok()
 }
 
@@ -111,10 +112,10 @@ mod tests {
         let big = Bytes::from([&b"{"[..], &vec![b'x'; 65_000], b"}"].concat());
         assert_eq!(refused(&|bad| bad.entries = vec![big.clone(); 200]), "too_large");
         assert_eq!(refused(&|bad| bad.header = Bytes::from_static(b"{}")), "malformed");
-        let header = String::from_utf8(good.header.to_vec()).unwrap();
-        let at = header.find("\"sig\":\"").unwrap() + 7;
-        let flipped = if header.as_bytes()[at] == b'A' { "B" } else { "A" };
-        let forged = format!("{}{flipped}{}", &header[..at], &header[at + 1..]);
+        // Another first digit of the signature: still base64, still canonical.
+        let mut forged = good.header.to_vec();
+        let at = forged.windows(7).position(|window| window == b"\"sig\":\"").unwrap() + 7;
+        forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
         assert_eq!(refused(&|bad| bad.header = forged.clone().into()), "bad_signature");
         let other = Gateway::new("gw-1", 2).key.verifying();
         assert_eq!(check(good.clone(), &other).unwrap_err().reason, "malformed");

@@ -3,6 +3,7 @@
 use super::{Published, Shelf};
 use crate::Error;
 use crate::log::SharedTip;
+use std::fs::File;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,18 +18,23 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts the thread; it ends, after a last publication, when all handles are gone.
+    /// Starts the thread; it ends, after a last publication, when all handles are gone, and holds `lock` until then.
     pub(crate) fn start(
         shelf: Shelf,
         tip: SharedTip,
         failed: watch::Sender<Option<String>>,
+        lock: Arc<File>,
     ) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
         let (ask, asked) = channel();
         let newest = Arc::new(Mutex::new(shelf.published().cloned()));
         let shown = Arc::clone(&newest);
         let thread = thread::Builder::new()
             .name("clyra-publish".into())
-            .spawn(move || live(shelf, &tip, &asked, &shown, &failed))
+            .spawn(move || {
+                let ended = live(shelf, &tip, &asked, &shown, &failed);
+                drop(lock);
+                ended
+            })
             .map_err(Error::file("start a thread for", std::path::Path::new("the publisher")))?;
         Ok((Self { ask, newest }, thread))
     }

@@ -94,7 +94,7 @@ fn what_is_published_is_the_whole_log_and_survives_restarts() {
         assert_eq!(crate::log::look(&house.log.tip()).tree.size(), size);
     }
     // Segments below the checkpoint and partial tiles that are full by now are gone.
-    assert_eq!(fs::read_dir(house.path("wal")).unwrap().filter(|entry| is_segment(entry)).count(), 1);
+    assert_eq!(fs::read_dir(house.path("wal")).unwrap().filter(is_segment).count(), 1);
     assert!(!house.path("log/tile/0/000.p").exists());
     assert!(!house.path("log/tile/entries/000.p").exists());
     assert!(house.path("log/tile/0/000").exists());
