@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Only cells whose name contains this, as in `select-prepared-8`; may be given again.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     only: Vec<String>,
     /// Ways to weigh; `direct` is always among them.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Way::Direct, Way::Forwarder, Way::Pgbouncer, Way::Clyra])]
