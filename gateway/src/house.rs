@@ -3,8 +3,7 @@
 use crate::{
     Error, PolicyInForce, Settings,
     admin::{Admin, Desk, in_force},
-    gate::{Gate, Parts},
-    kill::KillSwitch,
+    gate::{Gate, KillSwitch, Parts},
     outbox::{Outbox, OutboxSettings},
     pg::Door,
 };

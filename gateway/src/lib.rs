@@ -24,7 +24,6 @@ mod draft;
 mod error;
 mod gate;
 mod house;
-mod kill;
 mod metrics;
 mod outbox;
 mod pg;

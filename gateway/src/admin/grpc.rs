@@ -1,7 +1,10 @@
 //! The admin gRPC service, with health and reflection.
 
 use super::{Desk, closing};
-use crate::{Error, gate::Force, kill::Turn};
+use crate::{
+    Error,
+    gate::{Force, Turn},
+};
 use clyra_proto::{
     DESCRIPTORS,
     admin::{

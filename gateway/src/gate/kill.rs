@@ -17,7 +17,7 @@ use std::{
 /// How the switch stands, and who turned it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// The level.
     pub level: KillLevel,
     /// Why, as given.

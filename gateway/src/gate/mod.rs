@@ -3,29 +3,32 @@
 //! A message is put before the rules with its facts; the verdict becomes a receipt; in `strict` evidence the receipt is
 //! durable before anything is sent on. While receipts cannot be kept, the gate is shut.
 
+mod clock;
+mod kill;
+mod receipt;
+mod visitor;
+
+pub(crate) use kill::{KillSwitch, Turn};
+pub(crate) use receipt::{Known, Ticket};
+pub(crate) use visitor::Visitor;
+
 use crate::{
     Error,
-    draft::{
-        Draft, OutcomeDraft, PolicyCard, PolicyDraft, ReceiptDraft, RunClaims, SessionCard, SwitchDraft,
-    },
-    kill::{KillSwitch, Turn},
+    draft::{Draft, PolicyCard, PolicyDraft, SwitchDraft},
     metrics::{Metrics, Standing},
     outbox::Outbox,
 };
 use arc_swap::ArcSwap;
-use clyra_policy::{Caller, Decision, Facts, FactsMemo, Login, OnFull, Policy};
+use clyra_policy::{Facts, FactsMemo, OnFull, Policy};
 use clyra_seal::fingerprint::Secret;
-use clyra_spec::{Auth, KillLevel, Mode, Phase, Status};
-use clyra_wire::{Completion, End, Refusal, error_response};
+use clyra_spec::{KillLevel, Mode, Phase};
+use clyra_wire::{End, Refusal, error_response};
+use receipt::draft;
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
     time::Instant,
 };
-use uuid::Uuid;
 
 /// The gate of one gateway, shared by all its sessions.
 #[derive(Debug)]
@@ -50,43 +53,6 @@ pub(crate) struct Gate {
 pub(crate) struct Force {
     pub(crate) policy: Policy,
     pub(crate) card: Arc<PolicyCard>,
-}
-
-/// Who stands before the gate: one per session.
-#[derive(Debug)]
-pub(crate) struct Visitor {
-    user: String,
-    database: String,
-    application: String,
-    auth: Auth,
-    force: Arc<Force>,
-    caller: Caller,
-    card: Arc<SessionCard>,
-    pub(crate) run: Option<Arc<RunClaims>>,
-}
-
-/// A message as the gate knows it: its facts, and the fingerprints of its statements.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) facts: Arc<Facts>,
-    shapes: Box<[[u8; 32]]>,
-}
-
-/// A message that was let pass, until it is settled.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    pub(crate) known: Arc<Known>,
-    decision: Decision,
-    policy: Arc<PolicyCard>,
-    at_us: u64,
-    decided_us: u64,
-    began: Instant,
-    sent: Instant,
-    bytes_in: u64,
-    /// Ids of the intents, one per statement, in strict evidence.
-    intents: Vec<Uuid>,
-    /// The outbox had no room: its receipts are counted as lost.
-    lost: bool,
 }
 
 /// What the gate answers.
@@ -135,11 +101,11 @@ impl Gate {
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> Passage {
         self.refresh(visitor);
-        let at_us = now_us();
+        let at_us = clock::now_us();
         let asked = Instant::now();
         let decision =
             visitor.force.policy.decide(&visitor.caller, &known.facts, self.kill.level(), prepared);
-        let decided_us = micros(asked);
+        let decided_us = clock::micros(asked);
         self.metrics.decided(&decision);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one decision stay far below 2^53")]
         self.metrics.decision_us.record(decided_us as f64);
@@ -178,44 +144,14 @@ impl Gate {
     }
 
     /// What became of a message that was let pass.
-    pub(crate) fn settle(&self, visitor: &Visitor, ticket: Ticket, end: Option<End>) {
+    pub(crate) fn settle(&self, visitor: &Visitor, ticket: &Ticket, end: Option<&End>) {
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one statement stay far below 2^53")]
         {
-            let (upstream_us, total_us) = (micros(ticket.sent), micros(ticket.began));
+            let (upstream_us, total_us) = (clock::micros(ticket.sent), clock::micros(ticket.began));
             self.metrics.upstream_us.record(upstream_us as f64);
             self.metrics.added_us.record(total_us.saturating_sub(upstream_us) as f64);
         }
-        self.write_outcomes(visitor, &ticket, end.as_ref());
-    }
-
-    /// One receipt a statement: what became of it.
-    fn write_outcomes(&self, visitor: &Visitor, ticket: &Ticket, end: Option<&End>) {
-        let (upstream_us, total_us) = (micros(ticket.sent), micros(ticket.began));
-        for statement in 0..ticket.known.facts.statements.len() {
-            if ticket.lost {
-                self.outbox.lost();
-                continue;
-            }
-            let (status, sqlstate, done) = fate(end, statement);
-            let outcome = OutcomeDraft {
-                status,
-                rows: done.and_then(|done| done.rows),
-                sqlstate,
-                bytes_in: ticket.bytes_in,
-                bytes_out: done.map_or(0, |done| done.bytes),
-                upstream_us,
-                total_us,
-            };
-            let intent = ticket.intents.get(statement).copied();
-            let phase = if intent.is_some() { Phase::Outcome } else { Phase::Whole };
-            let mut receipt = draft(visitor, ticket, statement, phase, new_id(ticket.at_us));
-            receipt.intent = intent;
-            receipt.outcome = Some(outcome);
-            if intent.is_some() {
-                receipt.at_us = now_us();
-            }
-            self.outbox.put(Draft::Receipt(receipt));
-        }
+        self.write_outcomes(visitor, ticket, end);
     }
 
     /// Room for the receipts, and in strict evidence the intents on disk; otherwise the words of the refusal.
@@ -233,7 +169,7 @@ impl Gate {
             return Ok(());
         }
         let count = ticket.known.facts.statements.len();
-        ticket.intents = (0..count).map(|_| new_id(ticket.at_us)).collect();
+        ticket.intents = (0..count).map(|_| clock::new_id(ticket.at_us)).collect();
         for (statement, id) in ticket.intents.clone().into_iter().enumerate() {
             let receipt = Draft::Receipt(draft(visitor, ticket, statement, Phase::Intent, id));
             if statement + 1 < count {
@@ -257,7 +193,7 @@ impl Gate {
         let mut first = None;
         let count = ticket.known.facts.statements.len();
         for statement in 0..count {
-            let id = new_id(ticket.at_us);
+            let id = clock::new_id(ticket.at_us);
             first.get_or_insert(id);
             let receipt = Draft::Receipt(draft(visitor, ticket, statement, Phase::Whole, id));
             if ticket.decision.strict && statement + 1 == count {
@@ -276,35 +212,6 @@ impl Gate {
             hint: hint.trim_start_matches("; "),
             position: refusal.position,
         })
-    }
-
-    /// A visitor, once the server has let it in.
-    pub(crate) fn visitor(&self, login: &Login<'_>, auth: Auth, run: Option<Arc<RunClaims>>) -> Visitor {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let force = self.force.load_full();
-        let caller = force.policy.caller(login);
-        let card = Arc::new(self.card(login, &caller, auth));
-        if let Some(run) = &run {
-            self.outbox.put(Draft::RunJoin(Arc::clone(run)));
-        }
-        Visitor {
-            user: login.user.to_owned(),
-            database: login.database.to_owned(),
-            application: login.application.to_owned(),
-            auth,
-            force,
-            caller,
-            card,
-            run,
-        }
-    }
-
-    /// A visitor leaves.
-    pub(crate) fn leave(&self, visitor: &Visitor) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(run) = &visitor.run {
-            self.outbox.put(Draft::RunLeave(Arc::clone(run)));
-        }
     }
 
     /// What is known of a message's text.
@@ -338,8 +245,8 @@ impl Gate {
 
     /// Turns the kill switch; answers once the turn is journalled, in effect and its entry durable.
     pub(crate) async fn turn(&self, level: KillLevel, by: String, reason: String) -> Result<Turn, Error> {
-        let (id, at_us) = (new_id(now_us()), now_us());
-        let at = clock_text(at_us);
+        let (id, at_us) = (clock::new_id(clock::now_us()), clock::now_us());
+        let at = clock::text(at_us);
         let turn = Turn { level, by: by.clone(), reason: reason.clone(), at, turn: 0, entry: id.to_string() };
         let turn = self.kill.set(turn)?;
         let entry = Draft::Switch(SwitchDraft { id, at_us, level, by, reason });
@@ -365,45 +272,15 @@ impl Gate {
 
     fn took_into_use(&self, reason: &'static str) {
         let force = self.force.load();
-        let at_us = now_us();
+        let at_us = clock::now_us();
         self.outbox.put(Draft::Policy(PolicyDraft {
-            id: new_id(at_us),
+            id: clock::new_id(at_us),
             at_us,
             name: force.policy.name().to_owned(),
             card: Arc::clone(&force.card),
             mode: force.policy.mode(),
             reason,
         }));
-    }
-
-    /// Follows a policy that was taken into use since the visitor's last message.
-    fn refresh(&self, visitor: &mut Visitor) {
-        let force = self.force.load();
-        if Arc::ptr_eq(&force, &visitor.force) {
-            return;
-        }
-        visitor.force = Arc::clone(&force);
-        let login = Login {
-            user: &visitor.user,
-            database: &visitor.database,
-            application: &visitor.application,
-            tenant: None,
-        };
-        visitor.caller = force.policy.caller(&login);
-        visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
-    }
-
-    fn card(&self, login: &Login<'_>, caller: &Caller, auth: Auth) -> SessionCard {
-        let tenant = caller.tenant.as_deref().unwrap_or_default();
-        SessionCard {
-            actor: self.secret.of("actor", tenant, caller.actor.as_bytes()),
-            actor_kind: caller.kind,
-            auth,
-            tenant: caller.tenant.as_deref().map(|tenant| self.secret.of("tenant", "", tenant.as_bytes())),
-            via: (!login.application.is_empty()).then(|| login.application.to_owned()),
-            database: login.database.to_owned(),
-            upstream: self.upstream.clone(),
-        }
     }
 }
 
@@ -435,43 +312,6 @@ fn force(file: Option<&PathBuf>, mode: Option<Mode>) -> Result<Force, Error> {
     Ok(Force { policy, card })
 }
 
-fn draft(visitor: &Visitor, ticket: &Ticket, statement: usize, phase: Phase, id: Uuid) -> Box<ReceiptDraft> {
-    Box::new(ReceiptDraft {
-        id,
-        at_us: ticket.at_us,
-        phase,
-        intent: None,
-        session: Arc::clone(&visitor.card),
-        run: visitor.run.clone(),
-        facts: Arc::clone(&ticket.known.facts),
-        statement,
-        shape: ticket.known.shapes.get(statement).copied().unwrap_or([b'0'; 32]),
-        decision: ticket.decision.clone(),
-        policy: Arc::clone(&ticket.policy),
-        decided_us: ticket.decided_us,
-        outcome: None,
-    })
-}
-
-/// How one statement of a message ended.
-fn fate(end: Option<&End>, statement: usize) -> (Status, Option<[u8; 5]>, Option<Completion>) {
-    let Some(end) = end else { return (Status::Unknown, None, None) };
-    if end.skipped {
-        return (Status::Skipped, None, None);
-    }
-    match (end.completions.get(statement).copied(), end.error) {
-        (Some(done), error) if done.undone => (Status::Error, error, Some(done)),
-        (Some(done), _) => (Status::Ok, None, Some(done)),
-        (None, Some(error)) if statement == end.completions.len() => {
-            let status = if error == *QUERY_CANCELED { Status::Cancelled } else { Status::Error };
-            (status, Some(error), None)
-        }
-        (None, Some(_)) => (Status::Skipped, None, None),
-        // A rule of the server may leave a statement without a completion of its own.
-        (None, None) => (Status::Ok, None, None),
-    }
-}
-
 fn shut_words(why: &str) -> Vec<u8> {
     error_response(&Refusal {
         sqlstate: "53400",
@@ -482,36 +322,10 @@ fn shut_words(why: &str) -> Vec<u8> {
     })
 }
 
-/// A UUIDv7 of this moment.
-pub(crate) fn new_id(at_us: u64) -> Uuid {
-    let random = fastrand::u128(..).to_le_bytes();
-    let mut bytes = [0; 10];
-    for (byte, random) in bytes.iter_mut().zip(random) {
-        *byte = random;
-    }
-    uuid::Builder::from_unix_timestamp_millis(at_us / 1_000, &bytes).into_uuid()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the data path reads the clock here, and only here")]
-fn now_us() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-fn clock_text(at_us: u64) -> String {
-    let micros = i64::try_from(at_us).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
-}
-
 fn ascii(digits: &str) -> [u8; 32] {
     digits.as_bytes().try_into().unwrap_or([b'0'; 32])
 }
 
-const QUERY_CANCELED: &[u8; 5] = b"57014";
 /// Texts whose facts are remembered, and the bytes that they may take.
 const MEMO_ENTRIES: usize = 20_000;
 const MEMO_BYTES: usize = 64 << 20;

@@ -1,0 +1,111 @@
+//! What a message leaves behind: from its ticket and its end to one receipt a statement.
+
+use super::{Gate, Visitor, clock};
+use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft};
+use clyra_policy::{Decision, Facts};
+use clyra_spec::{Phase, Status};
+use clyra_wire::{Completion, End};
+use std::{sync::Arc, time::Instant};
+use uuid::Uuid;
+
+/// A message as the gate knows it: its facts, and the fingerprints of its statements.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) facts: Arc<Facts>,
+    pub(super) shapes: Box<[[u8; 32]]>,
+}
+
+/// A message that was let pass, until it is settled.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) known: Arc<Known>,
+    pub(super) decision: Decision,
+    pub(super) policy: Arc<PolicyCard>,
+    pub(super) at_us: u64,
+    pub(super) decided_us: u64,
+    pub(super) began: Instant,
+    pub(super) sent: Instant,
+    pub(super) bytes_in: u64,
+    /// Ids of the intents, one per statement, in strict evidence.
+    pub(super) intents: Vec<Uuid>,
+    /// The outbox had no room: its receipts are counted as lost.
+    pub(super) lost: bool,
+}
+
+impl Gate {
+    /// One receipt a statement: what became of it.
+    pub(super) fn write_outcomes(&self, visitor: &Visitor, ticket: &Ticket, end: Option<&End>) {
+        let (upstream_us, total_us) = (clock::micros(ticket.sent), clock::micros(ticket.began));
+        for statement in 0..ticket.known.facts.statements.len() {
+            if ticket.lost {
+                self.outbox.lost();
+                continue;
+            }
+            let (status, sqlstate, done) = fate(end, statement);
+            let outcome = OutcomeDraft {
+                status,
+                rows: done.and_then(|done| done.rows),
+                sqlstate,
+                bytes_in: ticket.bytes_in,
+                bytes_out: done.map_or(0, |done| done.bytes),
+                upstream_us,
+                total_us,
+            };
+            let intent = ticket.intents.get(statement).copied();
+            let phase = if intent.is_some() { Phase::Outcome } else { Phase::Whole };
+            let mut receipt = draft(visitor, ticket, statement, phase, clock::new_id(ticket.at_us));
+            receipt.intent = intent;
+            receipt.outcome = Some(outcome);
+            if intent.is_some() {
+                receipt.at_us = clock::now_us();
+            }
+            self.outbox.put(Draft::Receipt(receipt));
+        }
+    }
+}
+
+/// A receipt about one statement of a message, without its outcome.
+pub(super) fn draft(
+    visitor: &Visitor,
+    ticket: &Ticket,
+    statement: usize,
+    phase: Phase,
+    id: Uuid,
+) -> Box<ReceiptDraft> {
+    Box::new(ReceiptDraft {
+        id,
+        at_us: ticket.at_us,
+        phase,
+        intent: None,
+        session: Arc::clone(&visitor.card),
+        run: visitor.run.clone(),
+        facts: Arc::clone(&ticket.known.facts),
+        statement,
+        shape: ticket.known.shapes.get(statement).copied().unwrap_or([b'0'; 32]),
+        decision: ticket.decision.clone(),
+        policy: Arc::clone(&ticket.policy),
+        decided_us: ticket.decided_us,
+        outcome: None,
+    })
+}
+
+/// How one statement of a message ended.
+fn fate(end: Option<&End>, statement: usize) -> (Status, Option<[u8; 5]>, Option<Completion>) {
+    let Some(end) = end else { return (Status::Unknown, None, None) };
+    if end.skipped {
+        return (Status::Skipped, None, None);
+    }
+    match (end.completions.get(statement).copied(), end.error) {
+        (Some(done), error) if done.undone => (Status::Error, error, Some(done)),
+        (Some(done), _) => (Status::Ok, None, Some(done)),
+        (None, Some(error)) if statement == end.completions.len() => {
+            let status = if error == *QUERY_CANCELED { Status::Cancelled } else { Status::Error };
+            (status, Some(error), None)
+        }
+        (None, Some(_)) => (Status::Skipped, None, None),
+        // A rule of the server may leave a statement without a completion of its own.
+        (None, None) => (Status::Ok, None, None),
+    }
+}
+
+const QUERY_CANCELED: &[u8; 5] = b"57014";

@@ -1,0 +1,82 @@
+//! Who stands before the gate: a login after the policy's `callers:`, with the card that its receipts bear. It is
+//! fixed for the connection; only a new policy may see it anew.
+
+use super::{Force, Gate};
+use crate::draft::{Draft, RunClaims, SessionCard};
+use clyra_policy::{Caller, Login};
+use clyra_spec::Auth;
+use std::sync::{Arc, atomic::Ordering};
+
+/// Who stands before the gate: one per session.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    user: String,
+    database: String,
+    application: String,
+    auth: Auth,
+    pub(super) force: Arc<Force>,
+    pub(super) caller: Caller,
+    pub(super) card: Arc<SessionCard>,
+    pub(crate) run: Option<Arc<RunClaims>>,
+}
+
+impl Gate {
+    /// A visitor, once the server has let it in.
+    pub(crate) fn visitor(&self, login: &Login<'_>, auth: Auth, run: Option<Arc<RunClaims>>) -> Visitor {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let force = self.force.load_full();
+        let caller = force.policy.caller(login);
+        let card = Arc::new(self.card(login, &caller, auth));
+        if let Some(run) = &run {
+            self.outbox.put(Draft::RunJoin(Arc::clone(run)));
+        }
+        Visitor {
+            user: login.user.to_owned(),
+            database: login.database.to_owned(),
+            application: login.application.to_owned(),
+            auth,
+            force,
+            caller,
+            card,
+            run,
+        }
+    }
+
+    /// A visitor leaves.
+    pub(crate) fn leave(&self, visitor: &Visitor) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(run) = &visitor.run {
+            self.outbox.put(Draft::RunLeave(Arc::clone(run)));
+        }
+    }
+
+    /// Follows a policy that was taken into use since the visitor's last message.
+    pub(super) fn refresh(&self, visitor: &mut Visitor) {
+        let force = self.force.load();
+        if Arc::ptr_eq(&force, &visitor.force) {
+            return;
+        }
+        visitor.force = Arc::clone(&force);
+        let login = Login {
+            user: &visitor.user,
+            database: &visitor.database,
+            application: &visitor.application,
+            tenant: None,
+        };
+        visitor.caller = force.policy.caller(&login);
+        visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
+    }
+
+    fn card(&self, login: &Login<'_>, caller: &Caller, auth: Auth) -> SessionCard {
+        let tenant = caller.tenant.as_deref().unwrap_or_default();
+        SessionCard {
+            actor: self.secret.of("actor", tenant, caller.actor.as_bytes()),
+            actor_kind: caller.kind,
+            auth,
+            tenant: caller.tenant.as_deref().map(|tenant| self.secret.of("tenant", "", tenant.as_bytes())),
+            via: (!login.application.is_empty()).then(|| login.application.to_owned()),
+            database: login.database.to_owned(),
+            upstream: self.upstream.clone(),
+        }
+    }
+}
