@@ -11,7 +11,8 @@ use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError};
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     allowed: Counter,
-    by_rule: Mutex<HashMap<(Box<str>, Verdict, bool), Counter>>,
+    /// By rule id: a counter for each verdict, carried out or not, that it has given.
+    by_rule: Mutex<HashMap<Box<str>, Vec<Spoken>>>,
     pub(crate) decision_us: Histogram,
     pub(crate) added_us: Histogram,
     pub(crate) upstream_us: Histogram,
@@ -24,6 +25,8 @@ pub(crate) struct Metrics {
     shut: Gauge,
     kill_level: Gauge,
 }
+
+type Spoken = (Verdict, bool, Counter);
 
 /// What stands beside the data path when the page is rendered.
 #[derive(Clone, Copy, Debug)]
@@ -69,13 +72,23 @@ impl Metrics {
         }
         let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
         for rule in decision.rules.iter() {
-            let key = (rule.id.clone(), rule.verdict, rule.enforced);
+            if !by_rule.contains_key(&rule.id) {
+                by_rule.insert(rule.id.clone(), Vec::new());
+            }
+            let Some(spoken) = by_rule.get_mut(&rule.id) else { continue };
+            let same = |said: &&Spoken| (said.0, said.1) == (rule.verdict, rule.enforced);
+            if let Some((_, _, counter)) = spoken.iter().find(same) {
+                counter.increment(1);
+                continue;
+            }
             let labels = [
                 ("rule", &*rule.id),
                 ("verdict", rule.verdict.as_str()),
                 ("enforced", if rule.enforced { "true" } else { "false" }),
             ];
-            by_rule.entry(key).or_insert_with(|| counter(&self.recorder, &labels)).increment(1);
+            let counter = counter(&self.recorder, &labels);
+            counter.increment(1);
+            spoken.push((rule.verdict, rule.enforced, counter));
         }
     }
 

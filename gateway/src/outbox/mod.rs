@@ -54,7 +54,14 @@ pub(crate) struct OutboxSettings {
 impl OutboxSettings {
     /// The usual bounds: 65,536 drafts, 5 ms, 10 GiB, 3 s.
     pub(crate) fn new(dir: PathBuf, recorder: SocketAddr) -> Self {
-        Self { dir, recorder, queue_max: 65_536, linger_ms: 20, spool_bytes_max: 10 << 30, run_idle_ms: 3_000 }
+        Self {
+            dir,
+            recorder,
+            queue_max: 65_536,
+            linger_ms: 20,
+            spool_bytes_max: 10 << 30,
+            run_idle_ms: 3_000,
+        }
     }
 }
 

@@ -210,7 +210,7 @@ impl Relay {
         while let Some((ticket, end)) = self.wire.ended() {
             self.follow_names(&ticket, &end);
             if let Some(visitor) = &self.visitor {
-                self.house.gate.settle(visitor, *ticket, Some(end));
+                self.house.gate.settle(visitor, &ticket, Some(&end));
             }
         }
     }
@@ -286,7 +286,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         if let Some(visitor) = &self.visitor {
             for (ticket, end) in self.wire.abandon() {
-                self.house.gate.settle(visitor, *ticket, end);
+                self.house.gate.settle(visitor, &ticket, end.as_ref());
             }
             self.house.gate.leave(visitor);
         }

@@ -11,13 +11,11 @@
 //! ```
 
 /// Evidence on its way from gateway to recorder, and out of the recorder again.
-
 pub mod evidence {
     tonic::include_proto!("clyra.evidence.v1");
 }
 
 /// Administration of a gateway.
-
 pub mod admin {
     tonic::include_proto!("clyra.admin.v1");
 }
