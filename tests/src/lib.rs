@@ -17,8 +17,10 @@
 //! ```
 
 mod house;
+mod server;
 
 pub use house::{House, connect, open_folder};
+pub use server::Server;
 
 use std::io;
 use std::path::PathBuf;

@@ -11,7 +11,10 @@
 mod bundles;
 mod crash;
 mod faults;
+mod login;
+mod recorder;
 mod refusals;
+mod relay;
 mod switch;
 mod tools;
 

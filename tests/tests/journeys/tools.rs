@@ -109,7 +109,7 @@ rules:
   - id: no-drop
     deny_verbs: [grant, server]
   - id: where
-    require_where: true
+    require_where: {verbs: [update, delete]}
   - id: secrets
     deny_tables: [secrets]
   - id: lock
