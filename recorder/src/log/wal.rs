@@ -139,33 +139,49 @@ pub(crate) fn prepare_spare(folder: &Path, segment_bytes: u64) -> Result<(), Err
     fs::rename(&draft, &spare).map_err(Error::file("make", &spare))
 }
 
-/// Hands every frame with `from` <= index < `to` to `each`, in order. All of them must be durable already.
+/// Where the last replay ended, so that the next one need not read a segment from its beginning.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// Log index of the next frame.
+    next: u64,
+    segment: PathBuf,
+    offset: u64,
+}
+
+/// Hands every frame with `from` <= index < `to` to `each`, in order. All of them must be durable already. Begins at
+/// `place` when that is where `from` stands, and gives the place where it ended.
 pub(crate) fn replay(
     folder: &Path,
+    place: &Place,
     from: u64,
     to: u64,
     mut each: impl FnMut(Frame) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Place, Error> {
     let segments = segments(folder)?;
     let start = segments.iter().rposition(|(index, _)| *index <= from).unwrap_or_default();
-    let mut at = from;
+    let mut ended = Place { next: from, ..Place::default() };
     for (index, path) in segments.into_iter().skip(start) {
         if index >= to {
             break;
         }
         let file = File::open(&path).map_err(Error::file("open", &path))?;
-        let mut offset = 0;
-        while at < to
-            && let Some(frame) = frame::read(&file, &path, offset)?
+        let known = place.next == from && place.segment == path;
+        ended.offset = if known { place.offset } else { 0 };
+        while ended.next < to
+            && let Some(frame) = frame::read(&file, &path, ended.offset)?
         {
-            offset = frame.end;
+            ended.offset = frame.end;
             if frame.index >= from {
-                at = frame.next_index();
+                ended.next = frame.next_index();
                 each(frame)?;
             }
         }
+        ended.segment = path;
     }
-    if at == to { Ok(()) } else { Err(Error::mismatch(format!("segments end at index {at}, expected {to}"))) }
+    if ended.next == to {
+        return Ok(ended);
+    }
+    Err(Error::mismatch(format!("segments end at index {}, expected {to}", ended.next)))
 }
 
 /// Deletes the segments all of whose entries lie below `index`.

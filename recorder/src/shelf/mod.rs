@@ -39,6 +39,8 @@ pub(crate) struct Shelf {
     number: u64,
     /// The newest commit, while tiles and checkpoint still lag behind it.
     won: Option<Commit>,
+    /// Where the published part of the segments ends.
+    place: wal::Place,
 }
 
 impl Shelf {
@@ -64,7 +66,8 @@ impl Shelf {
             return Err(Error::mismatch(format!("the tiles do not give the root of size {}", base.size())));
         }
         let tip = Tip { tree: base.tree, heads: base.heads, wants_spare: false };
-        Ok((Self { store, key, wal, segment_bytes, tiles, published, number, won }, tip))
+        let place = wal::Place::default();
+        Ok((Self { store, key, wal, segment_bytes, tiles, published, number, won, place }, tip))
     }
 
     /// Size and root of a commit that the checkpoint does not show yet.
@@ -92,8 +95,9 @@ impl Shelf {
             };
             let before = self.size();
             let mut tiles = self.tiles.clone();
-            self.write_tiles(&commit, &mut tiles)?;
+            let place = self.write_tiles(&commit, &mut tiles)?;
             self.sign(&commit, tiles)?;
+            self.place = place;
             self.tidy(before)?;
         }
         if look(tip).wants_spare {
@@ -111,9 +115,9 @@ impl Shelf {
     }
 
     /// Step two: every tile that the commit needs.
-    fn write_tiles(&self, commit: &Commit, tiles: &mut Tiles) -> Result<(), Error> {
+    fn write_tiles(&self, commit: &Commit, tiles: &mut Tiles) -> Result<wal::Place, Error> {
         let mut staged = Staged::new();
-        wal::replay(&self.wal, self.size(), commit.size(), |frame| {
+        let place = wal::replay(&self.wal, &self.place, self.size(), commit.size(), |frame| {
             for batch in &frame.batches {
                 for entry in std::iter::once(&batch.header).chain(&batch.entries) {
                     tiles.append(entry, &mut staged)?;
@@ -129,7 +133,7 @@ impl Shelf {
         if tiles.root() != commit.root() {
             return Err(Error::mismatch(format!("segments and tree disagree at size {}", commit.size())));
         }
-        Ok(())
+        Ok(place)
     }
 
     /// Step three: the checkpoint.
