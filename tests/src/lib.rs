@@ -7,6 +7,7 @@
 //! ```text
 //! tests/tests/tidy/   the house rules: sizes, names, walls, words, links
 //! tests/tests/journeys/   stories: a house is started, callers speak, evidence is checked
+//! tests/tests/wire/       PostgreSQL's own tools and protocol through the gate
 //! tests/tests/dbt.rs  ─▶ tests/dbt_shop/run.py ─▶ dbt ─▶ clyra up ─▶ PostgreSQL
 //!                                              └▶ dbt ──────────────▶ the same, directly: must be equal
 //! ```
@@ -18,9 +19,11 @@
 
 mod house;
 mod server;
+mod story;
 
 pub use house::{House, connect, open_folder};
 pub use server::Server;
+pub use story::{STRICT, entries, receipts, refusal, shadow};
 
 use std::io;
 use std::path::PathBuf;

@@ -4,24 +4,7 @@ use crate::STRICT;
 use clyra_tests::House;
 use std::path::Path;
 
-/// The entries of a bundle, read by an outsider's zip reader.
-pub(crate) fn entries(bundle: &Path) -> Vec<serde_json::Value> {
-    let script =
-        "import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read('entries.jsonl'))";
-    let output = std::process::Command::new("python3").arg("-c").arg(script).arg(bundle).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect()
-}
-
-/// The receipts of a bundle.
-pub(crate) fn receipts(bundle: &Path) -> Vec<serde_json::Value> {
-    entries(bundle).into_iter().filter(|entry| entry["kind"] == "receipt").collect()
-}
+pub(crate) use clyra_tests::{entries, receipts};
 
 #[tokio::test]
 async fn a_bundle_passes_and_every_tampering_is_found() {

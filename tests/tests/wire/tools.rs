@@ -1,7 +1,6 @@
 //! PostgreSQL's own tools through the gate: what they print and leave behind is what they would directly.
 
-use crate::{STRICT, shadow};
-use clyra_tests::House;
+use clyra_tests::{House, STRICT, shadow};
 use std::{net::SocketAddr, process::Command};
 
 /// Meta commands of psql that read the catalog in long statements.

@@ -1,7 +1,6 @@
 //! What the protocol carries beside statements: copies, notifications, notices, cancels, pipelines, big values.
 
-use crate::{STRICT, shadow};
-use clyra_tests::House;
+use clyra_tests::{House, STRICT, shadow};
 use futures_util::{SinkExt as _, TryStreamExt as _, future::join};
 use tokio_postgres::error::SqlState;
 
@@ -29,7 +28,7 @@ async fn copies_run_both_ways() {
         assert!(sink.finish().await.is_err());
         client.batch_execute("select 1").await.unwrap();
         drop(client);
-        let receipts = crate::bundles::receipts(&house.cut("copies").await.unwrap());
+        let receipts = clyra_tests::receipts(&house.cut("copies").await.unwrap());
         let rows = |verb: &str| {
             let found = receipts
                 .iter()
@@ -55,7 +54,7 @@ async fn a_cancel_reaches_its_statement() {
         cancel.cancel_query(tokio_postgres::NoTls).await.unwrap();
     };
     let (slept, ()) = join(client.batch_execute("select pg_sleep(30)"), canceller).await;
-    assert_eq!(crate::refusal(slept.unwrap_err()).code(), &SqlState::QUERY_CANCELED);
+    assert_eq!(clyra_tests::refusal(slept.unwrap_err()).code(), &SqlState::QUERY_CANCELED);
     client.batch_execute("select 1").await.unwrap();
 }
 
@@ -67,7 +66,7 @@ async fn pipelines_keep_their_order() {
     let (good, refused) =
         join(client.query_one(&count, &[&1_i32]), client.query("delete from orders", &[])).await;
     assert_eq!(good.unwrap().get::<_, i64>(0), 1);
-    assert_eq!(crate::refusal(refused.unwrap_err()).code(), &SqlState::INSUFFICIENT_PRIVILEGE);
+    assert_eq!(clyra_tests::refusal(refused.unwrap_err()).code(), &SqlState::INSUFFICIENT_PRIVILEGE);
     let answers = futures_util::future::join_all((0..50).map(|_| client.query_one(&count, &[&1_i32]))).await;
     assert!(answers.into_iter().all(|answer| answer.unwrap().get::<_, i64>(0) == 1));
 }

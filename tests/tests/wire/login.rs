@@ -1,7 +1,6 @@
 //! Every way to log in that a server may ask for, passed on; and what a receipt says of it.
 
-use crate::shadow;
-use clyra_tests::{House, Server};
+use clyra_tests::{House, Server, shadow};
 
 const RULES: &str = "\
 local all all trust
@@ -25,7 +24,8 @@ async fn every_way_to_log_in_passes() {
     let upstream = format!("postgres://{}/shop", server.addr);
     let house = House::start_with(&shadow(), &["--upstream", &upstream]).await.unwrap();
     let gate = house.addr("listen").unwrap();
-    for (user, expected) in [("olga", "none"), ("clara", "password"), ("maud", "password"), ("sigrid", "scram")]
+    for (user, expected) in
+        [("olga", "none"), ("clara", "password"), ("maud", "password"), ("sigrid", "scram")]
     {
         let run = format!("login-{user}");
         let options = format!("user={user} password=pw options='-c clyra.run_id={run}'");
@@ -33,7 +33,7 @@ async fn every_way_to_log_in_passes() {
         let who: String = client.query_one("select current_user::text", &[]).await.unwrap().get(0);
         assert_eq!(who, user);
         drop(client);
-        let receipts = crate::bundles::receipts(&house.cut(&run).await.unwrap());
+        let receipts = clyra_tests::receipts(&house.cut(&run).await.unwrap());
         assert_eq!(receipts[0]["caller"]["auth"], expected, "{user}");
         assert!(!receipts[0].to_string().contains(&format!("\"{user}\"")), "the user is a pseudonym");
     }

@@ -1,0 +1,12 @@
+//! The protocol and PostgreSQL's own tools through the gate: a client must not notice that it is there.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod login;
+mod relay;
+mod tools;
