@@ -1,6 +1,6 @@
 //! Conversations: what both sides say, byte for byte, and what the session makes of it.
 
-use crate::{Ask, Completion, End, Heard, Refusal, Refused, Session, Step, error_response};
+use crate::{Ask, Completion, End, Heard, Refusal, Refused, Session, Step, WireError, error_response};
 
 type Talk = Session<String, String>;
 
@@ -272,6 +272,25 @@ fn other_encodings_and_strings_are_noticed() {
     assert!(!talk.reads_as_default("é".as_bytes()) && talk.reads_as_default(b"e"));
     hear(&mut talk, &message(b'S', b"standard_conforming_strings\0off\0"));
     assert!(!talk.reads_as_default(b"e"));
+}
+
+#[test]
+fn sync_and_terminate_have_no_body() {
+    // Whoever skipped or waited for a body that never comes would hold its memory, or deal with bytes not there.
+    for tag in [b'S', b'X'] {
+        let long = [tag, 0x3f, 0, 0, 0];
+        assert!(matches!(open().client(&long), Err(WireError::Malformed { .. })));
+        let mut refused = open();
+        say(&mut refused, &parse("", "drop"), drops);
+        assert!(matches!(refused.client(&long), Err(WireError::Malformed { .. })));
+    }
+}
+
+#[test]
+fn a_name_too_long_in_pieces_is_too_long_at_once() {
+    let long = "p".repeat(20_000);
+    assert!(matches!(open().client(&bind(&long, "")), Err(WireError::Malformed { .. })));
+    assert!(matches!(open().client(&bind(&long, "")[..17_000]), Err(WireError::Malformed { .. })));
 }
 
 /// The same bytes in any pieces give the same moves.

@@ -17,15 +17,15 @@ impl<P: Clone, T> Session<P, T> {
         if self.login {
             return match head.tag {
                 b'p' => Ok(self.pass(bytes, head)),
-                b'X' => Ok(leave(bytes, head)),
+                b'X' => leave(head),
                 _ => Ok(Step::Hold),
             };
         }
         if head.tag == b'X' {
-            return Ok(leave(bytes, head));
+            return leave(head);
         }
         if self.skipping != Skipping::No {
-            return Ok(self.skip(bytes, head));
+            return self.skip(bytes, head);
         }
         if self.expects.len() >= OPEN_MAX {
             return Ok(Step::Hold);
@@ -34,7 +34,7 @@ impl<P: Clone, T> Session<P, T> {
             b'Q' | b'P' => self.text(bytes, head),
             b'B' => self.bind(bytes, head),
             b'E' | b'F' | b'D' | b'C' => self.named(bytes, head),
-            b'S' => Ok(self.sync(bytes, head)),
+            b'S' => self.sync(bytes, head),
             b'c' | b'f' => {
                 if self.copy_in {
                     self.copy_in = false;
@@ -127,7 +127,9 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     fn bind<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
-        let body = bytes.get(HEAD_BYTES..head.total.min(bytes.len())).unwrap_or_default();
+        // However much is there already: what is too long in pieces is too long at once.
+        let body =
+            bytes.get(HEAD_BYTES..head.total.min(bytes.len()).min(NAMES_BYTES_MAX)).unwrap_or_default();
         let Some((portal, statement)) = frontend::bind(body) else {
             if bytes.len() < head.total.min(NAMES_BYTES_MAX) {
                 return Ok(Step::More(bytes.len() + 1));
@@ -165,26 +167,28 @@ impl<P: Clone, T> Session<P, T> {
         Ok(self.pass(bytes, head))
     }
 
-    fn sync<'b>(&mut self, bytes: &'b [u8], head: Head) -> Step<'b, P> {
+    fn sync<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
+        bare(head)?;
         // A server that takes copy data reads over `Sync`.
         if !self.copy_in {
             self.server_skips = false;
             self.segment = false;
             self.expects.push_back(Expect::Sync);
         }
-        self.pass(bytes, head)
+        Ok(self.pass(bytes, head))
     }
 
     /// What comes after a refusal, up to `Sync`.
-    fn skip<'b>(&mut self, bytes: &'b [u8], head: Head) -> Step<'b, P> {
+    fn skip<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
         if head.tag != b'S' {
             self.client_left = (head.total, true);
-            return self.rest(bytes);
+            return Ok(self.rest(bytes));
         }
+        bare(head)?;
         let alone = self.skipping == Skipping::Alone;
         self.skipping = Skipping::No;
         if alone {
-            return Step::Answer(head.total, answer::ready_for_query(b'I').to_vec());
+            return Ok(Step::Answer(head.total, answer::ready_for_query(b'I').to_vec()));
         }
         self.sync(bytes, head)
     }
@@ -256,8 +260,17 @@ fn skipped() -> super::End {
     super::End { skipped: true, ..super::End::default() }
 }
 
-fn leave<'b, P>(bytes: &'b [u8], head: Head) -> Step<'b, P> {
-    if bytes.len() < head.total { Step::More(head.total) } else { Step::Leave(head.total) }
+/// `Sync` and `Terminate` are their heads; one that announces more is not acted upon as if it were there.
+fn bare(head: Head) -> Result<(), WireError> {
+    if head.total == HEAD_BYTES {
+        return Ok(());
+    }
+    Err(WireError::Malformed { tag: head.tag, what: "a message without a body has one" })
+}
+
+fn leave<'b, P>(head: Head) -> Result<Step<'b, P>, WireError> {
+    bare(head)?;
+    Ok(Step::Leave(head.total))
 }
 
 /// What a message too long to be read is about; `None` while its name is not whole.
@@ -265,7 +278,7 @@ fn long_name(bytes: &[u8], parse: bool) -> Result<Option<What>, WireError> {
     if !parse {
         return Ok(Some(What::Query));
     }
-    let body = bytes.get(HEAD_BYTES..).unwrap_or_default();
+    let body = bytes.get(HEAD_BYTES..bytes.len().min(NAMES_BYTES_MAX)).unwrap_or_default();
     match frame::cstr(body) {
         Some((name, _)) => Ok(Some(What::Parse(name.into()))),
         None if bytes.len() < NAMES_BYTES_MAX => Ok(None),
