@@ -1,11 +1,9 @@
 //! Judges the lines of a corpus, one JSON object each; it never reads files.
 
 use super::StatementView;
-use crate::{EvalError, Facts, Login, Policy};
-use clyra_spec::{KillLevel, Verdict};
+use super::session::{Played, RuleView, play};
+use crate::{EvalError, Login, Policy};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Judges one JSON line of a corpus and answers with one JSON line.
 ///
@@ -16,74 +14,22 @@ use std::sync::Arc;
 /// # Errors
 /// When the dialect is unknown or the line is not of the expected shape.
 pub fn eval_line(policy: &Policy, dialect: &str, line: &str) -> Result<String, EvalError> {
-    if dialect != "postgres" {
-        return Err(EvalError::Dialect(dialect.to_owned()));
-    }
-    let line: Line = serde_json::from_str(line)?;
-    let caller = policy.caller(&Login {
-        user: &line.user,
-        database: &line.database,
-        application: &line.application,
-        tenant: line.tenant.as_deref(),
-    });
-    let mut answer = Answer {
+    let line = Line::parse(dialect, line)?;
+    let played = line.play(policy);
+    let answer = Answer {
         id: line.id,
-        verdict: Verdict::Allow.as_str(),
-        enforced: false,
-        rules: Vec::new(),
-        facts: FactsView { statements: Vec::new() },
+        verdict: played.verdict.as_str(),
+        enforced: played.enforced,
+        rules: played.rules,
+        facts: FactsView { statements: played.statements },
     };
-    let mut session = Session::default();
-    for message in line.sql.messages() {
-        let facts = Arc::new(Facts::of_postgres(message.as_bytes()));
-        let decision = policy.decide(&caller, &facts, KillLevel::Observe, &|name| session.prepared(name));
-        answer.facts.statements.extend(facts.statements.iter().map(StatementView::of));
-        if decision.verdict != Verdict::Allow {
-            answer.verdict = Verdict::Deny.as_str();
-        }
-        for rule in decision.rules.iter() {
-            if !answer.rules.iter().any(|known| known.id == rule.id) {
-                answer.rules.push(RuleView { id: rule.id.clone(), reason: rule.reason });
-            }
-        }
-        // A refused message leaves nothing behind in the session.
-        if decision.refusal.is_some() {
-            answer.enforced = true;
-        } else {
-            session.after(&facts);
-        }
-    }
     Ok(serde_json::to_string(&answer)?)
 }
 
-/// The prepared statements of a session that is only played through.
-#[derive(Default)]
-struct Session {
-    prepared: BTreeMap<Box<str>, Arc<Facts>>,
-}
-
-impl Session {
-    fn prepared(&self, name: &str) -> Option<Arc<Facts>> {
-        self.prepared.get(name).map(Arc::clone)
-    }
-
-    fn after(&mut self, facts: &Arc<Facts>) {
-        for statement in &facts.statements {
-            match &statement.deallocates {
-                Some(Some(name)) => _ = self.prepared.remove(name),
-                Some(None) => self.prepared.clear(),
-                None => {}
-            }
-            if let Some(name) = &statement.prepares {
-                self.prepared.insert(name.clone(), Arc::clone(facts));
-            }
-        }
-    }
-}
-
+/// One line of a corpus.
 #[derive(Deserialize)]
-struct Line {
-    id: serde_json::Value,
+pub(super) struct Line {
+    pub(super) id: serde_json::Value,
     sql: Sql,
     #[serde(default)]
     user: String,
@@ -95,15 +41,37 @@ struct Line {
     tenant: Option<String>,
 }
 
+impl Line {
+    /// Reads a line.
+    pub(super) fn parse(dialect: &str, line: &str) -> Result<Self, EvalError> {
+        if dialect != "postgres" {
+            return Err(EvalError::Dialect(dialect.to_owned()));
+        }
+        Ok(serde_json::from_str(line)?)
+    }
+
+    /// Plays it past a policy.
+    pub(super) fn play(&self, policy: &Policy) -> Played {
+        let login = Login {
+            user: &self.user,
+            database: &self.database,
+            application: &self.application,
+            tenant: self.tenant.as_deref(),
+        };
+        play(policy, &login, self.sql.messages())
+    }
+}
+
+/// One message, or those of a session.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Sql {
+pub(super) enum Sql {
     One(String),
     Session(Vec<String>),
 }
 
 impl Sql {
-    fn messages(&self) -> &[String] {
+    pub(super) fn messages(&self) -> &[String] {
         match self {
             Self::One(message) => std::slice::from_ref(message),
             Self::Session(messages) => messages,
@@ -118,12 +86,6 @@ struct Answer {
     enforced: bool,
     rules: Vec<RuleView>,
     facts: FactsView,
-}
-
-#[derive(Serialize)]
-struct RuleView {
-    id: Box<str>,
-    reason: &'static str,
 }
 
 #[derive(Serialize)]

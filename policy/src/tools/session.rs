@@ -1,0 +1,83 @@
+//! Plays the messages of one session past a policy, for the tools; it never keeps a message that was refused.
+
+use super::StatementView;
+use crate::{Facts, Login, Policy};
+use clyra_spec::{KillLevel, Verdict};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What became of the messages of one session.
+#[derive(Clone, Debug)]
+pub(super) struct Played {
+    /// `Deny` when any message is denied, whether or not the mode would carry it out.
+    pub(super) verdict: Verdict,
+    /// Whether a refusal would be carried out.
+    pub(super) enforced: bool,
+    /// Every rule that spoke, each once.
+    pub(super) rules: Vec<RuleView>,
+    /// The statements, in order.
+    pub(super) statements: Vec<StatementView>,
+}
+
+/// A rule that spoke.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RuleView {
+    /// Its id.
+    pub id: Box<str>,
+    /// Its reason code.
+    pub reason: &'static str,
+}
+
+/// Plays `messages`, which are those of one session of `login`.
+pub(super) fn play(policy: &Policy, login: &Login<'_>, messages: &[String]) -> Played {
+    let caller = policy.caller(login);
+    let mut played =
+        Played { verdict: Verdict::Allow, enforced: false, rules: Vec::new(), statements: Vec::new() };
+    let mut session = Session::default();
+    for message in messages {
+        let facts = Arc::new(Facts::of_postgres(message.as_bytes()));
+        let decision = policy.decide(&caller, &facts, KillLevel::Observe, &|name| session.prepared(name));
+        played.statements.extend(facts.statements.iter().map(StatementView::of));
+        if decision.verdict != Verdict::Allow {
+            played.verdict = Verdict::Deny;
+        }
+        for rule in decision.rules.iter() {
+            if !played.rules.iter().any(|known| known.id == rule.id) {
+                played.rules.push(RuleView { id: rule.id.clone(), reason: rule.reason });
+            }
+        }
+        // A refused message leaves nothing behind in the session.
+        if decision.refusal.is_some() {
+            played.enforced = true;
+        } else {
+            session.after(&facts);
+        }
+    }
+    played
+}
+
+/// The prepared statements of a session that is only played through.
+#[derive(Default)]
+struct Session {
+    prepared: BTreeMap<Box<str>, Arc<Facts>>,
+}
+
+impl Session {
+    fn prepared(&self, name: &str) -> Option<Arc<Facts>> {
+        self.prepared.get(name).map(Arc::clone)
+    }
+
+    fn after(&mut self, facts: &Arc<Facts>) {
+        for statement in &facts.statements {
+            match &statement.deallocates {
+                Some(Some(name)) => _ = self.prepared.remove(name),
+                Some(None) => self.prepared.clear(),
+                None => {}
+            }
+            if let Some(name) = &statement.prepares {
+                self.prepared.insert(name.clone(), Arc::clone(facts));
+            }
+        }
+    }
+}
