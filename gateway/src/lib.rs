@@ -32,4 +32,5 @@ mod settings;
 pub use clyra_proto::admin::PolicyInForce;
 pub use error::Error;
 pub use house::{Gateway, gateway_key};
+pub use pg::Limits;
 pub use settings::{Settings, Upstream, UpstreamError};

@@ -24,6 +24,8 @@ pub struct Settings {
     pub recorder: SocketAddr,
     /// Threads of the data path.
     pub workers: usize,
+    /// Bounds of the door for clients.
+    pub limits: crate::Limits,
 }
 
 /// The server behind the gate.

@@ -58,6 +58,7 @@ impl Stage {
             mode: None,
             workers: processors(),
             pg_bin,
+            limits: clyra_gateway::Limits::default(),
         };
         let house = House::open_unless(plan, &say, stop).await?;
         let house = house.ok_or_else(|| Error::Usage(super::INTERRUPTED.into()))?;

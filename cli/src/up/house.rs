@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) mode: Option<Mode>,
     pub(crate) workers: usize,
     pub(crate) pg_bin: Option<PathBuf>,
+    pub(crate) limits: clyra_gateway::Limits,
 }
 
 /// A house that stands.
@@ -108,6 +109,7 @@ impl House {
             mode: plan.mode,
             recorder: recorder.addr(),
             workers: plan.workers,
+            limits: plan.limits,
         };
         let gateway = match Gateway::start(settings).await {
             Ok(gateway) => gateway,

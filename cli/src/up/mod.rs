@@ -1,6 +1,7 @@
 //! `clyra up`: the whole house in one process, until a signal ends it. It judges, records and stores nothing itself.
 
 mod banner;
+mod bounds;
 mod data;
 mod doors;
 mod faults;
@@ -54,6 +55,8 @@ pub struct UpArgs {
     /// Threads for client connections [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    #[command(flatten)]
+    bounds: bounds::BoundsArgs,
     /// Folder of PostgreSQL's server programs [default: looked for]
     #[arg(long, value_name = "DIR")]
     pg_bin: Option<PathBuf>,
@@ -121,6 +124,7 @@ impl UpArgs {
             mode: self.mode,
             workers: self.workers.map_or_else(processors, usize::from),
             pg_bin: self.pg_bin,
+            limits: self.bounds.limits(),
         }
     }
 }

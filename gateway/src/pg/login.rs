@@ -1,11 +1,11 @@
 //! The first words of a connection: what it wants, where it goes, who claims to be there. Proof is between client and
 //! server; this room only passes it on.
 
-use super::{House, cancel, relay, stream, stream::Stream};
+use super::{House, Seat, cancel, relay, stream, stream::Stream};
 use crate::claims;
 use bytes::{Buf, BytesMut};
 use clyra_wire::{Opening, Refusal, Startup, WireError, fatal_response, opening};
-use std::{io, time::Duration};
+use std::{io, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +18,13 @@ pub(super) async fn welcome(house: House, stream: std::net::TcpStream) {
         return;
     }
     let mut client = Stream::Tcp(stream);
-    match tokio::time::timeout(OPENING_MAX, open(&house, &mut client)).await {
+    let mut shutdown = house.shutdown.clone();
+    let opening = tokio::time::timeout(house.limits.login_max, open(&house, &mut client));
+    let opened = tokio::select! {
+        opened = opening => opened,
+        _ = shutdown.wait_for(|down| *down) => return,
+    };
+    match opened {
         Ok(Ok(Some(opened))) => relay::run(house, client, opened).await,
         Ok(Ok(None)) => {}
         Ok(Err(Refused(words))) => {
@@ -40,6 +46,7 @@ pub(super) struct Opened {
     pub(super) database: String,
     pub(super) application: String,
     pub(super) run: Option<crate::draft::RunClaims>,
+    pub(super) seat: Seat,
 }
 
 /// What a refused client reads.
@@ -97,6 +104,7 @@ async fn start(
             "connect to the server itself for replication and base backups",
         ));
     }
+    let seat = seat(house)?;
     let unreachable = |err: io::Error| {
         words(
             "08001",
@@ -119,6 +127,19 @@ async fn start(
         database: startup.parameter("database").unwrap_or(user).to_owned(),
         application: claims::bounded(application.unwrap_or_default()).into(),
         run: claims::of_settings(&settings),
+        seat,
+    })
+}
+
+/// A place among the clients, while there is one.
+fn seat(house: &House) -> Result<Seat, Refused> {
+    Arc::clone(&house.seats).try_acquire_owned().map_err(|_| {
+        words(
+            "53300",
+            &format!("clyra: all {} places for clients are taken", house.limits.clients_max),
+            "",
+            "close connections that nobody uses, or raise `--max-clients`",
+        )
     })
 }
 
@@ -134,6 +155,3 @@ fn protocol(err: &WireError) -> Refused {
 fn words(sqlstate: &str, message: &str, detail: &str, hint: &str) -> Refused {
     Refused(fatal_response(&Refusal { sqlstate, message, detail, hint, position: None }))
 }
-
-/// How long a connection may take to say what it wants.
-const OPENING_MAX: Duration = Duration::from_secs(60);

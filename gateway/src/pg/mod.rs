@@ -15,7 +15,7 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::{JoinSet, LocalSet},
 };
 
@@ -35,8 +35,32 @@ pub(crate) struct Door {
 pub(crate) struct House {
     pub(crate) gate: Arc<Gate>,
     pub(crate) upstream: Arc<Upstream>,
+    pub(crate) limits: Limits,
+    /// One for each client that may be in.
+    pub(crate) seats: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
+
+/// Bounds of the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most clients at once.
+    pub clients_max: usize,
+    /// How long a client may take to say what it wants, and again to log in.
+    pub login_max: std::time::Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { clients_max: 10_000, login_max: std::time::Duration::from_secs(60) }
+    }
+}
+
+/// A client's place; free again when dropped.
+pub(crate) type Seat = OwnedSemaphorePermit;
+
+/// A connection that was accepted, and its place among them.
+type Arrived = (std::net::TcpStream, OwnedSemaphorePermit);
 
 impl Door {
     pub(crate) async fn open(settings: &Settings, gate: Arc<Gate>, runtime: &Handle) -> Result<Self, Error> {
@@ -44,7 +68,11 @@ impl Door {
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
         let (shutdown, watch) = watch::channel(false);
-        let house = House { gate, upstream: Arc::new(settings.upstream.clone()), shutdown: watch };
+        let limits = settings.limits;
+        let upstream = Arc::new(settings.upstream.clone());
+        let places = Arc::new(Semaphore::new(limits.clients_max.saturating_add(PLACES_MORE)));
+        let seats = Arc::new(Semaphore::new(limits.clients_max));
+        let house = House { gate, upstream, limits, seats, shutdown: watch };
         let fallen = Arc::new(Notify::new());
         let mut queues = Vec::new();
         let mut workers = Vec::new();
@@ -62,7 +90,7 @@ impl Door {
                 .map_err(|_| Error::Stopped("worker thread"))?;
             workers.push(worker);
         }
-        let acceptor = runtime.spawn(accept(listener, queues, house.shutdown.clone()));
+        let acceptor = runtime.spawn(accept(listener, queues, places, house.shutdown.clone()));
         Ok(Self { addr, shutdown, acceptor, workers, fallen })
     }
 
@@ -95,7 +123,8 @@ impl Drop for Last {
 
 async fn accept(
     listener: TcpListener,
-    queues: Vec<mpsc::Sender<std::net::TcpStream>>,
+    queues: Vec<mpsc::Sender<Arrived>>,
+    places: Arc<Semaphore>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     for queue in queues.iter().cycle() {
@@ -105,8 +134,10 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
+                // Beyond all bounds nobody can be answered any more; the kernel closes it.
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
                 if let Ok(stream) = stream.into_std() {
-                    let _ = queue.send(stream).await;
+                    let _ = queue.send((stream, place)).await;
                 }
             }
             // Out of file descriptors, or a client that left at once: breathe, then go on.
@@ -115,7 +146,7 @@ async fn accept(
     }
 }
 
-fn work(house: &House, mut arrivals: mpsc::Receiver<std::net::TcpStream>) {
+fn work(house: &House, mut arrivals: mpsc::Receiver<Arrived>) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()
     else {
         return;
@@ -127,7 +158,13 @@ fn work(house: &House, mut arrivals: mpsc::Receiver<std::net::TcpStream>) {
         loop {
             tokio::select! {
                 arrival = arrivals.recv() => match arrival {
-                    Some(stream) => { sessions.spawn_local(login::welcome(house.clone(), stream)); }
+                    Some((stream, place)) => {
+                        let house = house.clone();
+                        sessions.spawn_local(async move {
+                            let _place = place;
+                            login::welcome(house, stream).await;
+                        });
+                    }
                     None => break,
                 },
                 Some(_) = sessions.join_next() => {}
@@ -139,6 +176,8 @@ fn work(house: &House, mut arrivals: mpsc::Receiver<std::net::TcpStream>) {
     });
 }
 
+/// Connections beyond the clients' seats: those that cancel, and those that are told that all seats are taken.
+const PLACES_MORE: usize = 512;
 /// Connections that wait for one worker before the kernel's own queue takes over.
 const ARRIVALS_MAX: usize = 256;
 /// Polls of tasks before the sockets are looked at again.

@@ -3,7 +3,7 @@
 //! One task, both directions: a turn reads what is there, deals with it, and writes once to each side.
 
 use super::{
-    House,
+    House, Seat,
     login::Opened,
     question::{Kind, PreparedNames, Question, question},
     side::Side,
@@ -43,6 +43,8 @@ struct Relay {
     began: Instant,
     /// Bytes of the client that the wire waits for.
     needed: usize,
+    /// Its place among the clients, while it lasts.
+    _seat: Seat,
 }
 
 /// What is known of a caller before the server lets it in.
@@ -81,11 +83,12 @@ impl Relay {
             visitor: None,
             began: Instant::now(),
             needed: 1,
+            _seat: opened.seat,
         }
     }
 
     async fn turns(&mut self) -> Result<(), Broken> {
-        let deadline = tokio::time::sleep(LOGIN_MAX);
+        let deadline = tokio::time::sleep(self.house.limits.login_max);
         tokio::pin!(deadline);
         let mut shutdown = self.house.shutdown.clone();
         let down = async move { drop(shutdown.wait_for(|down| *down).await) };
@@ -262,7 +265,12 @@ impl Relay {
         if self.client.ended && self.client.inbox.is_empty() {
             turned |= self.server.poll_close(cx)?.is_ready();
         }
-        if turned { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if turned {
+            return Poll::Ready(Ok(()));
+        }
+        self.client.slim();
+        self.server.slim();
+        Poll::Pending
     }
 
     async fn say_goodbye(&mut self, broken: &Broken) {
@@ -270,7 +278,10 @@ impl Relay {
             Broken::Io => return,
             Broken::Wire(err) => ("08P01", format!("clyra: {err}")),
             Broken::Shutdown => ("57P01", "clyra: the gateway is shutting down".to_owned()),
-            Broken::LoginTimeout => ("57014", "clyra: login took longer than 60 s".to_owned()),
+            Broken::LoginTimeout => {
+                let seconds = self.house.limits.login_max.as_secs_f32();
+                ("57014", format!("clyra: login took longer than {seconds} s"))
+            }
         };
         if matches!(broken, Broken::Wire(_)) {
             self.house.gate.metrics.protocol_errors.increment(1);
@@ -298,5 +309,4 @@ impl Drop for Relay {
 const OUTBOX_BYTES_MAX: usize = 256 << 10;
 /// So many bytes of a client may wait that cannot be dealt with yet.
 const INBOX_BYTES_MAX: usize = 64 << 10;
-const LOGIN_MAX: Duration = Duration::from_secs(60);
 const GOODBYE_MAX: Duration = Duration::from_secs(1);

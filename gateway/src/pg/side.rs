@@ -3,12 +3,13 @@
 use super::stream::Stream;
 use bytes::{Buf, BytesMut};
 use std::{
+    cell::RefCell,
     future::poll_fn,
     io,
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 /// One peer: its socket, what it said, what it is to be told.
@@ -20,11 +21,20 @@ pub(super) struct Side {
     pub(super) ended: bool,
     /// It was told that the other says no more.
     closed: bool,
+    /// It says more at once than the shared room takes.
+    bulk: bool,
 }
 
 impl Side {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new(), ended: false, closed: false }
+        Self {
+            stream,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+            ended: false,
+            closed: false,
+            bulk: false,
+        }
     }
 
     /// Moves the first bytes of what it said into what the other is told.
@@ -59,13 +69,47 @@ impl Side {
         if self.ended {
             return Ok(Poll::Pending);
         }
-        let room = needed.saturating_sub(self.inbox.len()).clamp(READ_BYTES, READ_BYTES_MAX);
-        self.inbox.reserve(room);
-        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox) {
-            Poll::Pending => Ok(Poll::Pending),
+        let read = if self.bulk || !self.inbox.is_empty() {
+            let room = needed.saturating_sub(self.inbox.len()).clamp(READ_BYTES, READ_BYTES_MAX);
+            self.inbox.reserve(room);
+            poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox)
+        } else {
+            self.poll_sip(cx)
+        };
+        match read {
+            Poll::Pending => {
+                self.bulk = false;
+                Ok(Poll::Pending)
+            }
             Poll::Ready(read) => {
-                self.ended = read? == 0;
+                let bytes = read?;
+                self.ended = bytes == 0;
+                self.bulk = bytes >= READ_BYTES;
                 Ok(Poll::Ready(()))
+            }
+        }
+    }
+
+    /// Reads through the thread's own room, so that one who is silent needs none.
+    fn poll_sip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        SHARED_ROOM.with_borrow_mut(|room| {
+            let mut room = ReadBuf::new(room);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut room) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {
+                    self.inbox.extend_from_slice(room.filled());
+                    Poll::Ready(Ok(room.filled().len()))
+                }
+            }
+        })
+    }
+
+    /// Gives up room that was needed once, before it waits.
+    pub(super) fn slim(&mut self) {
+        for buffer in [&mut self.inbox, &mut self.outbox] {
+            if buffer.is_empty() && buffer.try_reclaim(KEPT_BYTES + 1) {
+                *buffer = BytesMut::new();
             }
         }
     }
@@ -94,6 +138,13 @@ impl Side {
     }
 }
 
+thread_local! {
+    /// Holds bytes only within one call of `poll_sip`.
+    static SHARED_ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// Room that a silent peer may keep, in each direction.
+const KEPT_BYTES: usize = 512;
 /// One read takes at least so many bytes, and at most so many more than it must.
 const READ_BYTES: usize = 16 << 10;
 const READ_BYTES_MAX: usize = 256 << 10;

@@ -62,6 +62,7 @@ fn settings(folder: &Path, server: &Server, recorder: SocketAddr) -> Settings {
         mode: None,
         recorder,
         workers: 1,
+        limits: clyra_gateway::Limits::default(),
     }
 }
 
