@@ -28,6 +28,14 @@ tidy:
 dbt *ARGS:
     python3 tests/dbt_shop/run.py {{ARGS}}
 
+# the drivers' own suites, direct and through the gateway, in every set-up; see tests/clients/run.py
+clients *ARGS:
+    cargo build -p clyra-cli && python3 tests/clients/run.py --clyra "$CARGO_TARGET_DIR/debug/clyra" {{ARGS}}
+
+# fuzz the ear: TARGET is startup, frontend, backend or split_anywhere (needs cargo-fuzz and a nightly compiler)
+fuzz TARGET *ARGS:
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}
+
 # the house against its peers
 bench *ARGS:
     cargo build --release -p clyra-cli && cargo run --release -p clyra-bench -- pg {{ARGS}}

@@ -24,6 +24,7 @@ CHECK_PACKAGES=(
     "postgresql-contrib:has pgbench"
     "pgbouncer:has pgbouncer"
     "python3-venv:has_venv"
+    "libpq-dev:has pg_config"
 )
 
 need() {

@@ -1,0 +1,34 @@
+//! Drivers' own suites pass the same tests through the gateway as directly. How they are run and compared stands in
+//! `clients/run.py`; this file chooses the ones that are fast enough to run every time, and never judges itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn psycopg2_passes_the_same_tests() {
+    check(&["--suite", "psycopg2", "--setup", "enforce", "--at-least", "700"]);
+}
+
+#[test]
+fn asyncpg_passes_the_same_tests() {
+    let rooms =
+        ["cancellation", "copy", "cursor", "execute", "introspection", "listeners", "prepare", "transaction"];
+    let files = rooms.map(|room| format!("tests/test_{room}.py"));
+    let mut words = vec!["--suite", "asyncpg", "--setup", "shadow", "--at-least", "100"];
+    files.iter().for_each(|file| words.extend(["--only", file]));
+    check(&words);
+}
+
+fn check(words: &[&str]) {
+    let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/run.py");
+    let clyra = clyra_tests::program("clyra").unwrap();
+    let ran = Command::new("python3").arg(runner).args(words).arg("--clyra").arg(clyra).output().unwrap();
+    assert!(
+        ran.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
