@@ -17,10 +17,12 @@
 //! assert!(missing.to_string().contains("`no-such-program`"));
 //! ```
 
+mod bare;
 mod house;
 mod server;
 mod story;
 
+pub use bare::{BareServer, Manner};
 pub use house::{House, connect, open_folder};
 pub use server::Server;
 pub use story::{STRICT, entries, receipts, refusal, shadow};

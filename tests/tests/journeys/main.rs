@@ -13,6 +13,7 @@ mod crash;
 mod faults;
 mod recorder;
 mod refusals;
+mod robust;
 mod switch;
 
 use clyra_tests::{STRICT, refusal, shadow};
