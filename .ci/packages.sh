@@ -8,6 +8,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 any() { compgen -G "$1" >/dev/null; }
 has_libclang() { any "/usr/lib/llvm-*/lib/libclang*.so*" || any "/usr/lib/*/libclang*.so*" || any "/usr/lib64/libclang*.so*"; }
 has_server() { has initdb || any "/usr/lib/postgresql/*/bin/initdb" || any "/usr/pgsql-*/bin/initdb"; }
+has_libpq() { pg_config --includedir >/dev/null 2>&1; }
 has_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 # What building and running takes.
@@ -24,7 +25,7 @@ CHECK_PACKAGES=(
     "postgresql-contrib:has pgbench"
     "pgbouncer:has pgbouncer"
     "python3-venv:has_venv"
-    "libpq-dev:has pg_config"
+    "libpq-dev:has_libpq"
 )
 
 need() {
