@@ -78,6 +78,14 @@ pub enum Error {
         /// Number of the commit.
         number: u64,
     },
+    /// The index cannot be used.
+    #[error("the index `{}` cannot be used: {why}; `clyra recorder reindex` makes it anew", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The object store failed.
     #[error("the log's store failed: {0}")]
     Store(#[from] object_store::Error),

@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! gateways ══gRPC══▶ intake ─▶ log (one writer: wal/, fdatasync) ─▶ ack
-//!                                 └─▶ shelf: commit/ ─▶ tile/ ─▶ checkpoint ─▶ cut: bundle of a run
+//!                                 └─▶ shelf: commit/ ─▶ tile/ ─▶ checkpoint ─▶ index ─▶ cut: bundle of a run
+//!                                                         readers ◀── http ◀──┘     fsck: all of it, at rest
 //! ```
 //!
 //! ```
@@ -16,7 +17,8 @@
 //! # let folder = std::env::temp_dir().join(format!("clyra-recorder-doc-{}", std::process::id()));
 //! # runtime.block_on(async {
 //! use clyra_recorder::{Recorder, Settings};
-//! let settings = Settings { listen: "127.0.0.1:0".parse()?, data: folder.clone(), makers: vec![] };
+//! let settings =
+//!     Settings { listen: "127.0.0.1:0".parse()?, log_http: None, data: folder.clone(), makers: vec![] };
 //! let recorder = Recorder::start(settings).await?;
 //! assert!(recorder.log_key().starts_with("clyra-log-"));
 //! recorder.stop().await?;
@@ -28,6 +30,9 @@
 
 mod cut;
 mod error;
+mod fsck;
+mod http;
+mod index;
 mod intake;
 mod log;
 mod recorder;
@@ -38,4 +43,5 @@ mod shelf;
 mod tests;
 
 pub use error::Error;
+pub use fsck::{Fault, Health, fsck, reindex};
 pub use recorder::{Recorder, Settings};

@@ -2,6 +2,8 @@
 
 use crate::Error;
 use crate::cut::Cutter;
+use crate::http::{self, Reading};
+use crate::index::Index;
 use crate::intake::Intake;
 use crate::intake::makers::Makers;
 use crate::log::{self, Log};
@@ -29,6 +31,8 @@ use tonic::transport::server::TcpIncoming;
 pub struct Settings {
     /// Where to listen for gateways and for those who want bundles; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to show the log over HTTP, for reading only; nowhere when absent.
+    pub log_http: Option<SocketAddr>,
     /// Folder of keys, log and lock; made on first use.
     pub data: PathBuf,
     /// Trusted gateways as vkeys, beside those in the file `makers` of the data folder (one per line).
@@ -39,11 +43,13 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Recorder {
     addr: SocketAddr,
+    log_http: Option<SocketAddr>,
     log_key: VerifyingKey,
     bundle_key: VerifyingKey,
     stop: watch::Sender<bool>,
     failed: watch::Receiver<Option<String>>,
     server: task::JoinHandle<Result<(), tonic::transport::Error>>,
+    reading: Option<task::JoinHandle<std::io::Result<()>>>,
     writer: JoinHandle<()>,
     publisher: JoinHandle<Result<(), Error>>,
     _lock: Arc<File>,
@@ -59,13 +65,15 @@ impl Recorder {
     }
 
     pub(crate) async fn start_with(settings: Settings, segment_bytes: u64) -> Result<Self, Error> {
-        let listener = TcpListener::bind(settings.listen).await;
-        let listener = listener.map_err(|source| Error::Listen { addr: settings.listen, source })?;
-        let addr = listener.local_addr().map_err(|source| Error::Listen { addr: settings.listen, source })?;
+        let (addr, listener) = listen(settings.listen).await?;
+        let shown = match settings.log_http {
+            Some(addr) => Some(listen(addr).await?),
+            None => None,
+        };
         let runtime = Handle::current();
         let opened = task::spawn_blocking(move || Opened::open(&settings, segment_bytes, runtime));
         let opened = opened.await.map_err(|fault| Error::Stopped { why: fault.to_string() })??;
-        let Opened { lock, log_key, bundle_key, makers, store, shelf, log } = opened;
+        let Opened { lock, log_key, bundle_key, makers, store, shelf, log, index } = opened;
         let (stop, stopping) = watch::channel(false);
         let (fail, failed) = watch::channel(None);
         let tip = log.tip();
@@ -79,30 +87,31 @@ impl Recorder {
         });
         let writer = writer.map_err(Error::file("start a thread for", Path::new("the writer")))?;
         let (log_key, bundle) = (log_key.verifying(), bundle_key.verifying());
-        let cutter = Cutter {
+        let cutter = Arc::new(Cutter {
             store,
             makers: Arc::clone(&makers),
             log_key: log_key.clone(),
             bundle_key,
+            index,
             one: Mutex::new(()),
-        };
-        let intake = Intake {
-            makers,
-            jobs,
-            tip,
-            publisher,
-            cutter: Arc::new(cutter),
-            log_key: log_key.clone(),
-            stop: stopping.clone(),
-        };
+        });
+        let log_http = shown.as_ref().map(|(addr, _)| *addr);
+        let reading = shown.map(|(_, listener)| {
+            let reading = Reading::new(Arc::clone(&cutter), publisher.shown());
+            tokio::spawn(http::serve(listener, reading, stopping.clone()))
+        });
+        let intake =
+            Intake { makers, jobs, tip, publisher, cutter, log_key: log_key.clone(), stop: stopping.clone() };
         let server = tokio::spawn(serve(listener, intake, stopping));
         Ok(Self {
             addr,
+            log_http,
             log_key,
             bundle_key: bundle,
             stop,
             failed,
             server,
+            reading,
             writer,
             publisher: publishing,
             _lock: lock,
@@ -112,6 +121,11 @@ impl Recorder {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it shows the log over HTTP.
+    pub fn log_http(&self) -> Option<SocketAddr> {
+        self.log_http
     }
 
     /// The key that signs checkpoints, as a vkey.
@@ -148,6 +162,12 @@ impl Recorder {
             // Somebody who does not take its bundle must not keep the log open.
             Err(_) => server.abort(),
         }
+        if let Some(mut reading) = self.reading {
+            // A reader that stays must not keep the log open either.
+            if time::timeout(READERS_FAREWELL, &mut reading).await.is_err() {
+                reading.abort();
+            }
+        }
         let (writer, publisher) = (self.writer, self.publisher);
         let panicked = |_| Error::Stopped { why: "a thread panicked".into() };
         let joined = task::spawn_blocking(move || {
@@ -160,6 +180,12 @@ impl Recorder {
             None => Ok(()),
         }
     }
+}
+
+async fn listen(wanted: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
+    let fault = |source| Error::Listen { addr: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(fault)?;
+    Ok((listener.local_addr().map_err(fault)?, listener))
 }
 
 async fn serve(
@@ -190,6 +216,7 @@ struct Opened {
     store: Store,
     shelf: Shelf,
     log: Log,
+    index: Index,
 }
 
 impl Opened {
@@ -204,11 +231,18 @@ impl Opened {
         let wal = data.join("wal");
         let (shelf, base) = Shelf::open(store.clone(), Arc::clone(&log_key), wal.clone(), segment_bytes)?;
         let log = Log::open(&wal, &base, shelf.won(), segment_bytes)?;
-        Ok(Self { lock, log_key, bundle_key, makers, store, shelf, log })
+        let index = Index::open(&index_path(data))?;
+        Ok(Self { lock, log_key, bundle_key, makers, store, shelf, log, index })
     }
 }
 
-fn lock(data: &Path) -> Result<File, Error> {
+/// The index of this data folder.
+pub(crate) fn index_path(data: &Path) -> PathBuf {
+    data.join("index.redb")
+}
+
+/// Takes the data folder for this process alone.
+pub(crate) fn lock(data: &Path) -> Result<File, Error> {
     let path = data.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(Error::file("open", &path))?;
@@ -221,6 +255,8 @@ fn lock(data: &Path) -> Result<File, Error> {
 
 /// How long open calls may take to end when the recorder stops.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// How long readers may take to end when the recorder stops.
+const READERS_FAREWELL: Duration = Duration::from_secs(2);
 /// How often a silent gateway is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Bytes of a segment of the write-ahead log.

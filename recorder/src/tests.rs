@@ -5,9 +5,12 @@ use crate::{Error, Recorder, Settings};
 use clyra_proto::evidence::from_recorder::Says;
 use clyra_proto::evidence::recorder_client::RecorderClient;
 use clyra_proto::evidence::{Batch, CutRequest, FromRecorder, Hello, StandRequest, ToRecorder, to_recorder};
+use clyra_seal::key::VerifyingKey;
+use clyra_seal::{batch, merkle, note};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use std::path::Path;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -72,7 +75,8 @@ async fn client(recorder: &Recorder) -> RecorderClient<Channel> {
 
 async fn start(data: &Path, makers: &[&Gateway]) -> Result<Recorder, Error> {
     let makers = makers.iter().map(|gateway| gateway.key.verifying().to_string()).collect();
-    let settings = Settings { listen: "127.0.0.1:0".parse().unwrap(), data: data.into(), makers };
+    let free = "127.0.0.1:0".parse().unwrap();
+    let settings = Settings { listen: free, log_http: Some(free), data: data.into(), makers };
     Recorder::start_with(settings, 256 << 10).await
 }
 
@@ -203,4 +207,62 @@ async fn a_folder_serves_one_recorder_and_stop_ends_open_streams() {
     recorder.stop().await.unwrap();
     assert!(line.next().await.is_none());
     start(folder.path(), &[]).await.unwrap().stop().await.unwrap();
+}
+
+/// Status and body of an answer over HTTP.
+async fn get(recorder: &Recorder, path: &str) -> (u16, Vec<u8>) {
+    let mut line = tokio::net::TcpStream::connect(recorder.log_http().unwrap()).await.unwrap();
+    let asked = format!("GET {path} HTTP/1.1\r\nhost: log\r\nconnection: close\r\n\r\n");
+    line.write_all(asked.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    line.read_to_end(&mut said).await.unwrap();
+    let head = said.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+    let status = std::str::from_utf8(&said[9..12]).unwrap().parse().unwrap();
+    (status, said[head + 4..].to_vec())
+}
+
+#[tokio::test]
+async fn the_log_is_shown_over_http_with_each_entry_s_proofs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::new("gw-1", 1);
+    let recorder = start(folder.path(), &[&gateway]).await.unwrap();
+    assert_eq!(get(&recorder, "/checkpoint").await.0, 404, "nothing is published yet");
+    let mut line = Line::open(&recorder, &gateway).await;
+    line.welcome().await;
+    for count in [3, 400] {
+        line.send(gateway.batch(receipts("r1", count))).await;
+        line.ack().await;
+    }
+    cut(&recorder, "r1").await.unwrap();
+
+    let key = VerifyingKey::parse(&recorder.log_key()).unwrap();
+    let (_, note) = get(&recorder, "/checkpoint").await;
+    let checkpoint = note::open_checkpoint(std::str::from_utf8(&note).unwrap(), &key).unwrap();
+    assert_eq!(checkpoint.size, 405);
+    assert_eq!(get(&recorder, "/tile/0/000").await.1.len(), 8_192);
+    assert_eq!(get(&recorder, "/tile/0/001.p/149").await.1.len(), 149 * 32);
+    let (status, entries) = get(&recorder, "/tile/entries/000").await;
+    assert!(status == 200 && entries.windows(9).any(|text| text == b"\"receipt\""));
+    for nothing in
+        ["/tile/0/009", "/tile/0/../../log.key", "/tile/0/%2e%2e/checkpoint", "/log.key", "/entry/x"]
+    {
+        assert_eq!(get(&recorder, nothing).await.0, 404, "{nothing}");
+    }
+
+    let (_, told) = get(&recorder, "/entry/01936a5e-1111-7000-8000-000000000064").await;
+    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    let text = |name: &str| told[name].as_str().unwrap().to_owned();
+    let path = |name: &str| -> Vec<[u8; 32]> {
+        let digits = told[name].as_array().unwrap().iter();
+        digits.map(|digits| clyra_seal::unhex(digits.as_str().unwrap()).unwrap()).collect()
+    };
+    let leaf = merkle::leaf_hash(text("entry").as_bytes());
+    assert!(text("entry").contains("\"seq\":100}"), "{told}");
+    let root = merkle::root_of_path(leaf, told["index"].as_u64().unwrap(), 405, &path("path"));
+    assert_eq!(root, Some(checkpoint.root));
+    let claims = batch::open(text("header").as_bytes(), &gateway.key.verifying()).unwrap();
+    let within = merkle::root_of_path(leaf, 100 - claims.first_seq, claims.count, &path("batch_path"));
+    assert_eq!((within, told["batch"].as_u64()), (Some(claims.root), Some(4)));
+    assert_eq!(text("checkpoint").as_bytes(), note);
+    recorder.stop().await.unwrap();
 }

@@ -1,45 +1,42 @@
 //! Cutting the bundle of one run out of the published log. It looks only at an entry's envelope.
 
+pub(crate) mod face;
 mod paths;
 
 use crate::Error;
+use crate::index::{Index, Spot};
 use crate::intake::makers::Makers;
 use crate::shelf::Published;
 use crate::shelf::store::Store;
 use crate::shelf::tiles::{self, TILE};
 use bytes::Bytes;
+use clyra_seal::batch;
 use clyra_seal::bundle::{self, Item, Place, Role};
 use clyra_seal::key::{SigningKey, VerifyingKey};
 use clyra_seal::merkle::{self, Levels};
 use clyra_seal::note::Checkpoint;
+use face::Face;
 use paths::Paths;
-use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Cuts bundles, one at a time.
+/// Cuts bundles and proves single entries, one at a time.
 #[derive(Debug)]
 pub(crate) struct Cutter {
     pub(crate) store: Store,
     pub(crate) makers: Arc<Makers>,
     pub(crate) log_key: VerifyingKey,
     pub(crate) bundle_key: SigningKey,
+    pub(crate) index: Index,
     pub(crate) one: Mutex<()>,
 }
 
 impl Cutter {
-    /// The bundle of a run as of the checkpoint. Reads the whole log; waits.
+    /// The bundle of a run as of the checkpoint. Waits.
     pub(crate) fn cut(&self, run_id: &str, published: &Published) -> Result<Vec<u8>, Error> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pick = Pick::new(run_id);
-        for tile in 0..published.size.div_ceil(TILE) {
-            let width = TILE.min(published.size - tile * TILE);
-            for (index, entry) in (tile * TILE..).zip(tiles::entries(&self.store, tile, width)?) {
-                pick.look(index, &entry)?;
-            }
-        }
-        let picked = pick.finish(published.size)?;
+        self.index.fill(&self.store, published)?;
+        let picked = self.pick(run_id, published.size)?;
         let items = self.prove(&picked, published)?;
         let checkpoint =
             Checkpoint { origin: self.log_key.name().into(), size: published.size, root: published.root };
@@ -52,6 +49,53 @@ impl Cutter {
             producer: concat!("clyra ", env!("CARGO_PKG_VERSION")),
         };
         Ok(bundle::build(&cut, &self.bundle_key)?)
+    }
+
+    /// One entry, its batch header, and their proofs as of the checkpoint, in the order of the log. Waits.
+    pub(crate) fn entry(&self, id: &str, published: &Published) -> Result<Option<Vec<Item>>, Error> {
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        self.index.fill(&self.store, published)?;
+        let Some(spot) = self.index.id(id)?.filter(|spot| spot.index < published.size) else {
+            return Ok(None);
+        };
+        let mut picked = Picked::default();
+        let mut pages = Pages { store: &self.store, size: published.size, open: None };
+        picked.load([spot].into(), &mut pages)?;
+        let is_it = |found: &Found| {
+            serde_json::from_slice::<Face<'_>>(&found.entry).is_ok_and(|face| face.id.as_deref() == Some(id))
+        };
+        if !picked.entries.get(&spot.index).is_some_and(is_it) {
+            return Err(Error::mismatch(format!("entry {} has not the id `{id}`; {REINDEX}", spot.index)));
+        }
+        self.prove(&picked, published).map(Some)
+    }
+
+    /// What belongs to one run (spec/bundle.md, "Which entries").
+    fn pick(&self, run_id: &str, size: u64) -> Result<Picked, Error> {
+        let own = self.index.run(run_id, size)?;
+        let indexes = || own.values().flatten().map(|spot| spot.index);
+        let (Some(first), Some(last)) = (indexes().min(), indexes().max()) else {
+            return Err(Error::NoSuchRun { run: run_id.into() });
+        };
+        let mut spots: BTreeSet<Spot> = own.values().flatten().copied().collect();
+        for gateway in own.keys() {
+            spots.extend(self.index.around(gateway, first, last)?);
+        }
+        let mut picked = Picked { gateways: own.keys().cloned().collect(), ..Picked::default() };
+        picked.load(spots, &mut Pages { store: &self.store, size, open: None })?;
+        if picked.bytes > RUN_BYTES_MAX {
+            return Err(Error::RunTooLarge { run: run_id.into(), allowed: RUN_BYTES_MAX });
+        }
+        for index in indexes() {
+            let fits = picked.entries.get(&index).is_some_and(|found| {
+                serde_json::from_slice::<Face<'_>>(&found.entry)
+                    .is_ok_and(|face| face.run_id() == Some(run_id))
+            });
+            if !fits {
+                return Err(Error::mismatch(format!("entry {index} is not of run `{run_id}`; {REINDEX}")));
+            }
+        }
+        Ok(picked)
     }
 
     fn prove(&self, picked: &Picked, published: &Published) -> Result<Vec<Item>, Error> {
@@ -106,141 +150,56 @@ struct Picked {
     /// Header index and end of each batch.
     batches: BTreeMap<u64, u64>,
     gateways: BTreeSet<String>,
-}
-
-/// Walks over the log and picks what belongs to one run (spec/bundle.md, "Which entries").
-#[derive(Debug)]
-struct Pick<'r> {
-    run_id: &'r str,
-    header: Option<(u64, Bytes)>,
-    /// Something of the current batch may be needed.
-    header_kept: bool,
-    picked: Picked,
-    headers: BTreeMap<u64, Bytes>,
-    /// Last policy entry of each gateway, before the run began.
-    policies: BTreeMap<String, (u64, Found)>,
-    /// Policy, switch and gap entries of any gateway since the run began.
-    around: Vec<(u64, String, Found)>,
-    last_own: u64,
     bytes: usize,
 }
 
-impl<'r> Pick<'r> {
-    fn new(run_id: &'r str) -> Self {
-        Self {
-            run_id,
-            header: None,
-            header_kept: false,
-            picked: Picked::default(),
-            headers: BTreeMap::new(),
-            policies: BTreeMap::new(),
-            around: Vec::new(),
-            last_own: 0,
-            bytes: 0,
-        }
-    }
-
-    fn look(&mut self, index: u64, entry: &Bytes) -> Result<(), Error> {
-        // What is no entry belongs to no run; it stays in the log and fails elsewhere.
-        let Ok(face) = serde_json::from_slice::<Face<'_>>(entry) else { return Ok(()) };
-        if face.kind == "batch" {
-            if let Some((header, _)) = self.header.replace((index, entry.clone()))
-                && std::mem::take(&mut self.header_kept)
-            {
-                self.picked.batches.insert(header, index);
+impl Picked {
+    /// Reads these entries and the headers of their batches, up to what a bundle may hold.
+    fn load(&mut self, mut spots: BTreeSet<Spot>, pages: &mut Pages<'_>) -> Result<(), Error> {
+        let headers: Vec<u64> = spots.iter().map(|spot| spot.header).collect();
+        spots.extend(headers.into_iter().map(|header| Spot { index: header, header }));
+        for Spot { index, header } in spots {
+            let entry = pages.entry(index)?;
+            if index == header {
+                let claims = batch::claimed(&entry).map_err(|fault| {
+                    Error::mismatch(format!("entry {index} is no header: {fault}; {REINDEX}"))
+                })?;
+                self.batches.insert(header, header + 1 + claims.count);
             }
-            return Ok(());
-        }
-        let (Some(stream), Some((header, _))) = (&face.stream, &self.header) else { return Ok(()) };
-        let gateway = stream.gateway.as_ref();
-        let found = Found { entry: entry.clone(), header: *header };
-        if face.belongs_to(self.run_id) {
-            self.picked.gateways.insert(gateway.to_owned());
-            self.last_own = index;
-            self.keep_header();
             self.bytes += entry.len();
-            self.picked.entries.insert(index, found);
-        } else if matches!(face.kind.as_ref(), "policy" | "switch" | "gap") {
-            if !self.picked.entries.is_empty() {
-                self.keep_header();
-                self.bytes += entry.len();
-                self.around.push((index, gateway.to_owned(), found));
-            } else if face.kind == "policy" {
-                self.keep_header();
-                self.policies.insert(gateway.to_owned(), (index, found));
+            self.entries.insert(index, Found { entry, header });
+            if self.bytes > RUN_BYTES_MAX {
+                break;
             }
-        }
-        if self.bytes > RUN_BYTES_MAX {
-            return Err(Error::RunTooLarge { run: self.run_id.into(), allowed: RUN_BYTES_MAX });
         }
         Ok(())
     }
-
-    fn keep_header(&mut self) {
-        if let Some((index, header)) = &self.header {
-            self.header_kept = true;
-            self.headers.insert(*index, header.clone());
-        }
-    }
-
-    fn finish(mut self, size: u64) -> Result<Picked, Error> {
-        if self.picked.entries.is_empty() {
-            return Err(Error::NoSuchRun { run: self.run_id.into() });
-        }
-        if let Some((header, _)) = self.header
-            && self.header_kept
-        {
-            self.picked.batches.insert(header, size);
-        }
-        let around = self.around.into_iter().filter(|(index, _, _)| *index < self.last_own);
-        let others =
-            around.chain(self.policies.into_iter().map(|(gateway, (index, found))| (index, gateway, found)));
-        for (index, gateway, found) in others {
-            if self.picked.gateways.contains(&gateway) {
-                self.picked.entries.insert(index, found);
-            }
-        }
-        let needed: BTreeSet<u64> = self.picked.entries.values().map(|found| found.header).collect();
-        let headers = self.headers.into_iter().filter(|(index, _)| needed.contains(index));
-        self.picked.entries.extend(headers.map(|(header, entry)| (header, Found { entry, header })));
-        Ok(self.picked)
-    }
 }
 
-/// The envelope of an entry.
-#[derive(Deserialize)]
-struct Face<'e> {
-    #[serde(borrow)]
-    kind: Cow<'e, str>,
-    #[serde(borrow)]
-    stream: Option<Stream<'e>>,
-    #[serde(borrow)]
-    run: Option<Run<'e>>,
-    #[serde(borrow)]
-    run_id: Option<Cow<'e, str>>,
+/// Entries out of the log's files, one file in memory at a time.
+#[derive(Debug)]
+struct Pages<'s> {
+    store: &'s Store,
+    size: u64,
+    open: Option<(u64, Vec<Bytes>)>,
 }
 
-#[derive(Deserialize)]
-struct Stream<'e> {
-    #[serde(borrow)]
-    gateway: Cow<'e, str>,
-}
-
-#[derive(Deserialize)]
-struct Run<'e> {
-    #[serde(borrow)]
-    run_id: Cow<'e, str>,
-}
-
-impl Face<'_> {
-    fn belongs_to(&self, run_id: &str) -> bool {
-        match self.kind.as_ref() {
-            "receipt" => self.run.as_ref().is_some_and(|run| run.run_id == run_id),
-            "run_open" | "run_close" => self.run_id.as_deref() == Some(run_id),
-            _ => false,
+impl Pages<'_> {
+    fn entry(&mut self, index: u64) -> Result<Bytes, Error> {
+        let tile = index / TILE;
+        if self.open.as_ref().is_none_or(|(open, _)| *open != tile) {
+            let width = TILE.min(self.size.saturating_sub(tile * TILE));
+            self.open = Some((tile, tiles::entries(self.store, tile, width)?));
         }
+        let entries = self.open.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        let place = usize::try_from(index % TILE).unwrap_or(usize::MAX);
+        entries.get(place).cloned().ok_or_else(|| Error::mismatch(format!("entry {index} is not published")))
     }
 }
 
 /// Most bytes of entries in one bundle: below what a verifier reads.
 const RUN_BYTES_MAX: usize = 1 << 30;
+const REINDEX: &str = "the index does not fit the log, `clyra recorder reindex` makes it anew";
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The log: one writer puts batches in order and makes them durable. It never acknowledges what a crash could lose.
 
-mod frame;
+pub(crate) mod frame;
 pub(crate) mod standing;
 pub(crate) mod wal;
 

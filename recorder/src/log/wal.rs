@@ -67,6 +67,12 @@ impl Wal {
             }
             match frame::rest(&file, &path, offset)? {
                 Rest::Blank => {}
+                Rest::Torn if at < from => {
+                    return Err(damaged(
+                        offset,
+                        format!("unreadable frame below index {from}, which is published"),
+                    ));
+                }
                 Rest::Torn if index == last => clear(&file, &path, offset)?,
                 Rest::Torn => return Err(damaged(offset, "unreadable frame before later segments".into())),
                 Rest::Broken(whole) => {
@@ -202,7 +208,7 @@ pub(crate) fn exists(folder: &Path) -> Result<bool, Error> {
 }
 
 /// Segments by the log index with which they start.
-fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+pub(crate) fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::file("list", folder))? {
         let path = entry.map_err(Error::file("list", folder))?.path();

@@ -54,7 +54,7 @@ impl Commit {
         Ok(Some(commit))
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let gateways = self.heads.iter().map(|(gateway, head)| {
             let Head { epoch, seq, digest, index, ended } = *head;
             (gateway.clone(), WireHead { digest: hex(&digest), ended, epoch, index, seq })
@@ -89,7 +89,7 @@ pub(crate) fn prune(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-fn key(number: u64) -> String {
+pub(crate) fn key(number: u64) -> String {
     format!("commit/{number:020}")
 }
 

@@ -14,7 +14,22 @@ use tokio::sync::{oneshot, watch};
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
     ask: Sender<oneshot::Sender<Result<(), String>>>,
-    newest: Arc<Mutex<Option<Published>>>,
+    newest: Newest,
+}
+
+/// The newest checkpoint, for those who only look.
+#[derive(Clone, Debug)]
+pub(crate) struct Newest(Arc<Mutex<Option<Published>>>);
+
+impl Newest {
+    /// The newest checkpoint; none while the log is empty.
+    pub(crate) fn look(&self) -> Option<Published> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn show(&self, shelf: &Shelf) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = shelf.published().cloned();
+    }
 }
 
 impl Publisher {
@@ -26,8 +41,8 @@ impl Publisher {
         lock: Arc<File>,
     ) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
         let (ask, asked) = channel();
-        let newest = Arc::new(Mutex::new(shelf.published().cloned()));
-        let shown = Arc::clone(&newest);
+        let newest = Newest(Arc::new(Mutex::new(shelf.published().cloned())));
+        let shown = newest.clone();
         let thread = thread::Builder::new()
             .name("clyra-publish".into())
             .spawn(move || {
@@ -41,7 +56,12 @@ impl Publisher {
 
     /// The newest checkpoint.
     pub(crate) fn newest(&self) -> Option<Published> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.look()
+    }
+
+    /// The newest checkpoint for one who must not keep the publisher alive.
+    pub(crate) fn shown(&self) -> Newest {
+        self.newest.clone()
     }
 
     /// Publishes now all that is durable now.
@@ -58,7 +78,7 @@ fn live(
     mut shelf: Shelf,
     tip: &SharedTip,
     asked: &Receiver<oneshot::Sender<Result<(), String>>>,
-    newest: &Mutex<Option<Published>>,
+    newest: &Newest,
     failed: &watch::Sender<Option<String>>,
 ) -> Result<(), Error> {
     let mut failures = 0;
@@ -68,12 +88,12 @@ fn live(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
                 let last = shelf.publish(tip);
-                show(&shelf, newest);
+                newest.show(&shelf);
                 return last;
             }
         };
         let done = shelf.publish(tip).map_err(|error| (fatal(&error), error.to_string()));
-        show(&shelf, newest);
+        newest.show(&shelf);
         failures = if done.is_ok() { 0 } else { failures + 1 };
         if let Err((fatal, why)) = &done
             && (*fatal || failures >= FAILURES_MAX)
@@ -85,10 +105,6 @@ fn live(
             let _ = asker.send(done.map_err(|(_, why)| why));
         }
     }
-}
-
-fn show(shelf: &Shelf, newest: &Mutex<Option<Published>>) {
-    *newest.lock().unwrap_or_else(PoisonError::into_inner) = shelf.published().cloned();
 }
 
 /// A fork or a contradiction does not go away; a full disk may.

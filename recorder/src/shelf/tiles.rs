@@ -159,7 +159,7 @@ fn load(store: &Store, level: &str, tile: u64, width: u64) -> Result<(String, By
 }
 
 /// `tile/<level>/<tile>`, the number in groups of three digits, then `.p/<width>` where the tile is not full.
-fn key(level: &str, tile: u64, width: u64) -> String {
+pub(crate) fn key(level: &str, tile: u64, width: u64) -> String {
     let mut path = format!("{:03}", tile % 1000);
     let mut rest = tile / 1000;
     while rest > 0 {
