@@ -40,6 +40,7 @@ pub(crate) fn of_recorder(error: clyra_recorder::Error, data: &Path) -> Error {
         Fault::Maker { .. }
         | Fault::Mismatch { .. }
         | Fault::Forked { .. }
+        | Fault::Index { .. }
         | Fault::Store(_)
         | Fault::Seal(_)
         | Fault::Stopped { .. } => {

@@ -224,6 +224,7 @@ async fn start_recorder(plan: &Plan, data: &Data) -> Result<Recorder, Error> {
     let maker = gateway_key(data.folder()).map_err(|error| faults::of_gateway(error, data.folder()))?;
     let settings = clyra_recorder::Settings {
         listen: plan.doors.recorder,
+        log_http: None,
         data: data.folder().join("recorder"),
         makers: vec![maker],
     };

@@ -44,6 +44,7 @@ async fn the_recorder_may_be_away_for_a_while() {
 async fn record(folder: &Path, listen: &str, key: &str) -> Recorder {
     let settings = clyra_recorder::Settings {
         listen: listen.parse().unwrap(),
+        log_http: None,
         data: folder.join("recorder"),
         makers: vec![key.to_owned()],
     };
