@@ -49,6 +49,11 @@ impl Verbs {
         self.0 & other.0 != 0
     }
 
+    /// The strongest verb that is not in `other`.
+    pub fn strongest_beyond(self, other: Self) -> Option<Verb> {
+        Self(self.0 & !other.0).strongest_shared(self)
+    }
+
     /// The strongest verb that both sets share.
     pub fn strongest_shared(self, other: Self) -> Option<Verb> {
         let shared = Self(self.0 & other.0);

@@ -1,9 +1,9 @@
 //! Reads statements that define structure and rights: their verbs, tables and inner queries; unknown kinds stop it.
 
 use super::gather::{Gather, OUTSIDE, Stop, all_of};
-use super::query::{drain, visit_all, write};
+use super::query::{created, drain, visit_all, write};
 use super::utility::{later, read, statement as any_statement, write_parts};
-use super::{Setting, session};
+use super::{Setting, session, shape};
 use clyra_spec::Verb;
 use pg_raw_parse::nodes::{
     ColumnDef, Constraint, CreateFunctionStmt, CreateStmt, DefElem, DropStmt, GrantStmt, IndexStmt,
@@ -21,7 +21,7 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
         Node::IndexStmt(create) => index(gather, create),
         Node::CreateFunctionStmt(create) => return self::create_function(gather, create),
         Node::ViewStmt(view) => {
-            write(gather, view.view());
+            created(gather, view.view());
             return later(gather, view.query());
         }
         Node::RuleStmt(rule) => {
@@ -153,7 +153,7 @@ fn is_alter(node: Node<'_>) -> bool {
 }
 
 fn table<'a>(gather: &mut Gather<'a>, create: &'a CreateStmt) {
-    write(gather, create.relation());
+    created(gather, create.relation());
     visit_all(gather, create.inh_relations(), OUTSIDE);
     create.table_elts().iter().for_each(|one| element(gather, one));
     create.constraints().iter().for_each(|one| constraint(gather, one));
@@ -219,7 +219,33 @@ fn create_function<'a>(gather: &mut Gather<'a>, create: &'a CreateFunctionStmt) 
     create.parameters().iter().for_each(|one| gather.visit(one.defexpr(), OUTSIDE));
     function_settings(gather, create.options());
     drain(gather)?;
+    text_body(gather, create.options());
     body(gather, create.sql_body())
+}
+
+/// A body that stands in a text: SQL is read for what it touches, any other language counts as unread.
+fn text_body(gather: &mut Gather<'_>, options: &CastNodeList<DefElem>) {
+    let of = |name| options.iter().find(|option| option.defname() == Some(name)).map(DefElem::arg);
+    let Some(code) = of("as") else { return };
+    let sql = of("language").and_then(Node::as_str).is_some_and(|name| name.eq_ignore_ascii_case("sql"));
+    let text = match code {
+        Node::NodeList(list) if list.len() == 1 => list.first().and_then(Node::as_str),
+        other => other.as_str(),
+    };
+    let body = text.filter(|text| sql && !gather.inner && !shape::nests_deeper(text, super::NESTING_MAX));
+    let Some(Ok(body)) = body.map(|text| super::read(text, true)) else {
+        gather.details.keeps_code = true;
+        return;
+    };
+    gather.details.keeps_code |= body.problem.is_some();
+    for statement in body.statements {
+        gather.details.keeps_code |= statement.is_opaque() || statement.details.keeps_code;
+        statement.reads.into_iter().for_each(|name| gather.reads.add(name.into()));
+        statement.writes.into_iter().for_each(|name| gather.writes.add(name.into()));
+        statement.functions.into_iter().for_each(|name| gather.functions.add(name.into()));
+        gather.details.columns.take(&statement.details.columns);
+        gather.targets.extend(statement.targets);
+    }
 }
 
 /// A body in SQL: `RETURN expression`, or statements in lists of lists.

@@ -2,6 +2,8 @@
 
 use super::{Setting, StatementFacts, Target};
 use crate::Verbs;
+use crate::blocks::Link;
+use crate::detail::Details;
 use clyra_spec::{Verb, limits::NAMES_MAX};
 use pg_raw_parse::{Node, nodes::RangeVar};
 
@@ -27,10 +29,14 @@ pub(super) struct Gather<'a> {
     pub(super) prepares: Option<Box<str>>,
     pub(super) executes: Option<Box<str>>,
     pub(super) deallocates: Option<Option<Box<str>>>,
+    /// What stands out beside verbs and tables.
+    pub(super) details: Details,
     /// Nodes still to be visited: a list instead of recursion, so that depth costs no stack.
     todo: Vec<(Node<'a>, Scope)>,
     scopes: Vec<(Scope, Option<&'a str>)>,
     fuel: usize,
+    /// What is read is the body of a function that stands in a text.
+    pub(super) inner: bool,
 }
 
 /// What stopped a walk.
@@ -56,9 +62,11 @@ impl<'a> Gather<'a> {
             prepares: None,
             executes: None,
             deallocates: None,
+            details: Details::default(),
             todo: Vec::new(),
             scopes: vec![(OUTSIDE, None)],
             fuel: STEPS_MAX,
+            inner: false,
         }
     }
 
@@ -99,7 +107,9 @@ impl<'a> Gather<'a> {
     /// A table in a FROM clause, unless a CTE in sight has its name. A schema always means a table.
     pub(super) fn read(&mut self, table: &RangeVar, scope: Scope) -> Result<(), Stop> {
         if table.schemaname().is_some() || !self.hides(table.relname(), scope)? {
-            self.reads.add(name_of(table));
+            let name = name_of(table);
+            self.details.alias(table, &name);
+            self.reads.add(name);
         }
         Ok(())
     }
@@ -140,6 +150,8 @@ impl<'a> Gather<'a> {
             prepares: self.prepares,
             executes: self.executes,
             deallocates: self.deallocates,
+            details: self.details,
+            blocks: Link::default(),
         }
     }
 }
@@ -183,6 +195,11 @@ impl Names {
 /// `schema.table` or `table`; the database in front, which must be the current one, is dropped.
 pub(super) fn name_of(table: &RangeVar) -> String {
     join([table.schemaname(), table.relname()].into_iter().flatten())
+}
+
+/// `schema.name` of an object of the catalog.
+pub(crate) fn dotted(schema: &str, name: &str) -> Box<str> {
+    join([schema, name].into_iter()).into()
 }
 
 /// The last two parts of a dotted name.

@@ -12,9 +12,12 @@ mod shape;
 mod utility;
 
 pub use filter::Filter;
+pub(crate) use gather::dotted;
 pub use session::SettingValue;
 
 use crate::Verbs;
+use crate::blocks::Link;
+use crate::detail::Details;
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 use gather::{Gather, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,6 +73,10 @@ pub struct StatementFacts {
     pub executes: Option<Box<str>>,
     /// Name of the prepared statement that it forgets; `Some(None)` for all of them.
     pub deallocates: Option<Option<Box<str>>>,
+    /// What stands out beside verbs and tables.
+    pub(crate) details: Details,
+    /// The way to what a tenant fence must know, which is read only when one asks.
+    pub(crate) blocks: Link,
 }
 
 /// A table whose existing rows are changed.
@@ -114,8 +121,8 @@ impl Facts {
             return Self::not_understood(text, sql.len(), Problem::ours(&problem));
         }
         // The grammar is C behind a young wrapper: whatever gives way there must leave the gate shut.
-        match catch_unwind(AssertUnwindSafe(|| read(text))) {
-            Ok(Ok(facts)) => facts,
+        match catch_unwind(AssertUnwindSafe(|| read(text, false))) {
+            Ok(Ok(facts)) => facts.linked(text),
             Ok(Err(problem)) => Self::not_understood(text, sql.len(), problem),
             Err(_) => Self::not_understood(text, sql.len(), Problem::ours("the parser gave up")),
         }
@@ -134,6 +141,21 @@ impl Facts {
         Self { statements: Box::new([gather.into_facts(shape, (0, 0), 1)]), problem: None }
     }
 
+    /// The same facts with the way back to the text.
+    fn linked(mut self, text: &str) -> Self {
+        for (statement, link) in self.statements.iter_mut().zip(Link::all(text)) {
+            statement.blocks = link;
+        }
+        self
+    }
+
+    /// The same facts after a change of the search path.
+    pub(crate) fn behind_changed_path(&self) -> Self {
+        let mut facts = self.clone();
+        facts.statements.iter_mut().for_each(|one| one.details.path_changed = true);
+        facts
+    }
+
     /// About how many bytes these facts take.
     pub(crate) fn bytes(&self) -> usize {
         let names =
@@ -146,6 +168,9 @@ impl Facts {
                 + names(&one.tags)
                 + one.targets.len() * (size_of::<Target>() + NAME_BYTES)
                 + one.settings.len() * (size_of::<Setting>() + NAME_BYTES)
+                + one.details.bytes()
+                // The text, which a fence may read again.
+                + usize::try_from(one.span.1).unwrap_or(0)
         });
         size_of::<Self>() + statements.sum::<usize>()
     }
@@ -155,6 +180,7 @@ impl Facts {
         gather.note(Verb::Unparsed);
         gather.tag("unparsed");
         let span = (0, u32::try_from(length).unwrap_or(u32::MAX));
+        gather.details.message_bytes = span.1;
         Self {
             statements: Box::new([gather.into_facts(shape::shape(text), span, 1)]),
             problem: Some(problem),
@@ -197,11 +223,12 @@ fn characters_before(text: &str, place: usize) -> u32 {
     u32::try_from(characters).unwrap_or(u32::MAX)
 }
 
-fn read(text: &str) -> Result<Facts, Problem> {
+/// Reads a message, or the body of a function in one.
+fn read(text: &str, inner: bool) -> Result<Facts, Problem> {
     let tree = pg_raw_parse::parse(text).map_err(|error| Problem::of_parser(&error, text))?;
     let mut statements = Vec::with_capacity(tree.len());
     let mut problem = None;
-    let (mut characters, mut counted) = (1u32, 0usize);
+    let (mut characters, mut counted, mut path_changed) = (1u32, 0usize, false);
     for raw in tree.iter() {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);
         let length = usize::try_from(raw.stmt_len).unwrap_or(0);
@@ -213,6 +240,7 @@ fn read(text: &str) -> Result<Facts, Problem> {
         let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let span = (number(start), number(end - start));
         let mut gather = Gather::new();
+        gather.inner = inner;
         if let Err(stop) = utility::statement(&mut gather, raw.stmt()) {
             problem.get_or_insert_with(|| stop.problem());
             gather.note(Verb::Unparsed);
@@ -220,6 +248,9 @@ fn read(text: &str) -> Result<Facts, Problem> {
         if gather.strongest == Verb::Unparsed {
             gather.tag("unparsed");
         }
+        gather.details.path_changed = path_changed;
+        gather.details.message_bytes = number(text.len());
+        path_changed |= gather.settings.iter().any(session::leads_elsewhere);
         statements.push(gather.into_facts(shape::shape(part), span, characters));
     }
     if statements.is_empty() {

@@ -3,6 +3,7 @@
 use super::filter;
 use super::gather::{Gather, Names, Scope, Stop, name_of, name_of_parts};
 use super::{Setting, Target, session};
+use crate::detail::unjoined;
 use clyra_spec::Verb;
 use pg_raw_parse::nodes::{
     DeleteStmt, FuncCall, InsertStmt, MergeStmt, RangeVar, ReturningClause, SelectStmt, UpdateStmt,
@@ -24,6 +25,7 @@ pub(super) fn drain(gather: &mut Gather<'_>) -> Result<(), Stop> {
             Node::RangeVar(table) => gather.read(table, scope)?,
             Node::FuncCall(call) => function(gather, call, scope),
             Node::JoinExpr(join) => {
+                gather.details.join(join);
                 gather.visit(join.larg(), scope);
                 gather.visit(join.rarg(), scope);
                 gather.visit(join.quals(), scope);
@@ -31,7 +33,35 @@ pub(super) fn drain(gather: &mut Gather<'_>) -> Result<(), Stop> {
             Node::NodeList(list) => visit_all(gather, list, scope),
             // Names in a locking clause are aliases, and an alias is no table.
             Node::LockingClause(_) | Node::Alias(_) => {}
-            Node::ColumnRef(_) | Node::A_Const(_) | Node::ParamRef(_) | Node::A_Star(_) => {}
+            Node::ColumnRef(column) => gather.details.column(column),
+            Node::A_Expr(expression) => {
+                gather.details.operator(expression.name());
+                gather.visit(expression.lexpr(), scope);
+                gather.visit(expression.rexpr(), scope);
+            }
+            Node::SubLink(link) => {
+                if !link.oper_name().is_empty() {
+                    gather.details.operator(link.oper_name());
+                }
+                gather.visit(link.testexpr(), scope);
+                gather.visit(link.subselect(), scope);
+            }
+            Node::SortBy(by) => {
+                if !by.use_op().is_empty() {
+                    gather.details.operator(by.use_op());
+                }
+                gather.visit(by.node(), scope);
+            }
+            Node::TypeName(name) => gather.details.cast(name),
+            Node::A_Indirection(part) => {
+                part.indirection()
+                    .iter()
+                    .filter_map(Node::as_str)
+                    .for_each(|name| gather.details.columns.add(name));
+                gather.visit(part.arg(), scope);
+                visit_all(gather, part.indirection(), scope);
+            }
+            Node::A_Const(_) | Node::ParamRef(_) | Node::A_Star(_) => {}
             Node::String(_) | Node::Integer(_) | Node::Float(_) | Node::Boolean(_) | Node::BitString(_) => {}
             Node::None => {}
             Node::Invalid(_) => return Err(Stop::Unknown("node")),
@@ -51,7 +81,9 @@ pub(super) fn visit_all<'a>(gather: &mut Gather<'a>, list: &'a NodeList, scope: 
 /// A table that is written, whether or not a CTE has its name: PostgreSQL never writes to a CTE.
 pub(super) fn write(gather: &mut Gather<'_>, table: Option<&RangeVar>) {
     if let Some(table) = table {
-        gather.writes.add(name_of(table));
+        let name = name_of(table);
+        gather.details.alias(table, &name);
+        gather.writes.add(name);
     }
 }
 
@@ -67,11 +99,15 @@ fn select<'a>(gather: &mut Gather<'a>, query: &'a SelectStmt, scope: Scope) {
     if let Some(clause) = query.into_clause() {
         gather.note(Verb::Create);
         gather.tag("select_into");
-        write(gather, clause.rel());
+        created(gather, clause.rel());
     }
     if !query.locking_clause().is_empty() {
         gather.also(Verb::Lock);
         gather.tag("locking");
+    }
+    gather.details.stars(query);
+    if gather.details.cross.is_none() {
+        gather.details.cross = unjoined(query);
     }
     for list in [
         query.distinct_clause(),
@@ -123,9 +159,10 @@ fn insert<'a>(gather: &mut Gather<'a>, change: &'a InsertStmt, scope: Scope) -> 
     gather.note(Verb::Insert);
     write(gather, change.relation());
     let scope = with(gather, change.with_clause(), scope);
+    assigned(gather, change.cols());
     visit_all(gather, change.cols(), scope);
     gather.visit(change.select_stmt(), scope);
-    returning(gather, change.returning_clause(), scope);
+    returning(gather, change.returning_clause(), change.relation(), scope);
     let Some(conflict) = change.on_conflict_clause() else { return Ok(()) };
     if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
         gather.also(Verb::Update);
@@ -162,7 +199,9 @@ fn update<'a>(gather: &mut Gather<'a>, change: &'a UpdateStmt, scope: Scope) {
     targets(gather, change.target_list(), scope);
     visit_all(gather, change.from_clause(), scope);
     gather.visit(change.where_clause(), scope);
-    returning(gather, change.returning_clause(), scope);
+    if returning(gather, change.returning_clause(), change.relation(), scope) {
+        gather.details.all_of(change.from_clause());
+    }
 }
 
 fn delete<'a>(gather: &mut Gather<'a>, change: &'a DeleteStmt, scope: Scope) {
@@ -171,7 +210,9 @@ fn delete<'a>(gather: &mut Gather<'a>, change: &'a DeleteStmt, scope: Scope) {
     let scope = with(gather, change.with_clause(), scope);
     visit_all(gather, change.using_clause(), scope);
     gather.visit(change.where_clause(), scope);
-    returning(gather, change.returning_clause(), scope);
+    if returning(gather, change.returning_clause(), change.relation(), scope) {
+        gather.details.all_of(change.using_clause());
+    }
 }
 
 fn merge<'a>(gather: &mut Gather<'a>, change: &'a MergeStmt, scope: Scope) {
@@ -196,12 +237,51 @@ fn merge<'a>(gather: &mut Gather<'a>, change: &'a MergeStmt, scope: Scope) {
     }
     gather.visit(change.source_relation(), scope);
     gather.visit(change.join_condition(), scope);
-    returning(gather, change.returning_clause(), scope);
+    if returning(gather, change.returning_clause(), change.relation(), scope)
+        && let Node::RangeVar(source) = change.source_relation()
+    {
+        gather.details.every_column(source);
+    }
 }
 
-fn returning<'a>(gather: &mut Gather<'a>, clause: Option<&'a ReturningClause>, scope: Scope) {
-    if let Some(clause) = clause {
-        visit_all(gather, clause.exprs(), scope);
+/// What a change gives back, and whether that is every column of its tables.
+fn returning<'a>(
+    gather: &mut Gather<'a>,
+    clause: Option<&'a ReturningClause>,
+    table: Option<&RangeVar>,
+    scope: Scope,
+) -> bool {
+    let Some(clause) = clause else { return false };
+    visit_all(gather, clause.exprs(), scope);
+    let star = clause.exprs().iter().any(|node| match node {
+        Node::ResTarget(target) => match target.val() {
+            Node::ColumnRef(column) => matches!(column.fields().first(), Some(Node::A_Star(_))),
+            _ => false,
+        },
+        _ => false,
+    });
+    if let Some(table) = table.filter(|_| star) {
+        gather.details.every_column(table);
+    }
+    star
+}
+
+/// Columns that get a value.
+fn assigned(gather: &mut Gather<'_>, list: &NodeList) {
+    for node in list {
+        if let Node::ResTarget(target) = node {
+            target.name().into_iter().for_each(|name| gather.details.columns.add(name));
+        }
+    }
+}
+
+/// A table or view that is made; one for the session alone may stand before another of its name.
+pub(super) fn created(gather: &mut Gather<'_>, table: Option<&RangeVar>) {
+    write(gather, table);
+    let Some(table) = table else { return };
+    if table.relpersistence == TEMPORARY || table.schemaname().is_some_and(|name| name.starts_with("pg_temp"))
+    {
+        gather.details.temporary.add(table.relname().unwrap_or_default());
     }
 }
 
@@ -210,7 +290,10 @@ fn targets<'a>(
     list: &'a CastNodeList<pg_raw_parse::nodes::ResTarget>,
     scope: Scope,
 ) {
-    list.iter().for_each(|target| gather.visit(Node::ResTarget(target), scope));
+    for target in list {
+        target.name().into_iter().for_each(|name| gather.details.columns.add(name));
+        gather.visit(Node::ResTarget(target), scope);
+    }
 }
 
 /// A table whose existing rows are changed, and by what they are chosen.
@@ -220,6 +303,7 @@ pub(super) fn target(gather: &mut Gather<'_>, verb: Verb, table: Option<&RangeVa
     if !filter.restricts() {
         gather.tag("no_where");
     }
+    gather.details.alias(table, &name_of(table));
     gather.targets.push(Target { verb, table: name_of(table).into_boxed_str(), filter });
     gather.writes.add(name_of(table));
 }
@@ -238,3 +322,6 @@ pub(super) fn function<'a>(gather: &mut Gather<'a>, call: &'a FuncCall, scope: S
         gather.visit(Node::WindowDef(window), scope);
     }
 }
+
+/// `relpersistence` of a table for the session alone.
+const TEMPORARY: std::ffi::c_char = b't'.cast_signed();

@@ -65,6 +65,20 @@ pub(super) fn of_set_config(call: &FuncCall) -> Setting {
     name.map_or(Setting::Unknown, |name| named(Some(&name), value))
 }
 
+/// A change after which a bare name may lead to another schema than it did before.
+pub(super) fn leads_elsewhere(setting: &Setting) -> bool {
+    match setting {
+        Setting::Named { name, value: SettingValue::Words(words) } if &**name == "search_path" => {
+            let usual = |word: &str| matches!(word.trim_matches('"'), "" | "pg_catalog" | "public" | "$user");
+            // PostgreSQL's own schema comes first unless the path says otherwise.
+            !words.iter().all(|word| usual(word)) || words.iter().skip(1).any(|word| &**word == "pg_catalog")
+        }
+        Setting::Named { name, value } => &**name == "search_path" && *value == SettingValue::Unknown,
+        Setting::Unknown => true,
+        Setting::All => false,
+    }
+}
+
 fn of_multi(statement: &VariableSetStmt) -> Vec<Setting> {
     if statement.name() == Some("TRANSACTION SNAPSHOT") {
         return vec![named(Some("transaction_snapshot"), SettingValue::Unknown)];

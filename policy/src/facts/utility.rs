@@ -1,8 +1,9 @@
 //! Reads every statement that is no query: what it does and which tables it is about; unknown kinds stop it.
 
 use super::gather::{Gather, OUTSIDE, Stop, all_of, name_of_parts};
-use super::query::{drain, function, target, visit_all, write};
+use super::query::{created, drain, function, target, visit_all, write};
 use super::{Setting, define, session};
+use crate::detail::{self, Answer};
 use clyra_spec::Verb;
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{CopyStmt, DefElem, ExplainStmt, RangeVar, TransactionStmt, VacuumStmt};
@@ -14,9 +15,11 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
         Node::None => gather.note(Verb::Empty),
         Node::SelectStmt(_) => {
             gather.note(Verb::Select);
+            gather.details.answer = detail::answer(node);
             gather.visit(node, OUTSIDE);
         }
         Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_) | Node::MergeStmt(_) => {
+            gather.details.answer = detail::answer(node);
             gather.visit(node, OUTSIDE);
         }
         Node::ExplainStmt(explain) => return self::explain(gather, explain),
@@ -24,11 +27,15 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
         Node::CreateTableAsStmt(create) => {
             gather.note(Verb::Create);
             if let Some(clause) = create.into() {
-                write(gather, clause.rel());
+                created(gather, clause.rel());
             }
             match create.query() {
                 query @ Node::SelectStmt(_) => gather.visit(query, OUTSIDE),
-                other => return statement(gather, other),
+                other => {
+                    statement(gather, other)?;
+                    gather.details.answer = Answer::Nothing;
+                    return Ok(());
+                }
             }
         }
         Node::CallStmt(call) => {
@@ -44,7 +51,10 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
         Node::LoadStmt(_) => gather.note(Verb::Server),
         Node::NotifyStmt(_) => gather.note(Verb::Notify),
         Node::ListenStmt(_) | Node::UnlistenStmt(_) => gather.note(Verb::Listen),
-        Node::FetchStmt(_) => gather.note(Verb::Fetch),
+        Node::FetchStmt(fetch) => {
+            gather.note(Verb::Fetch);
+            gather.details.answer = detail::fetch(fetch);
+        }
         Node::ClosePortalStmt(_) => gather.note(Verb::Discard),
         Node::DeclareCursorStmt(cursor) => {
             gather.note(Verb::Select);
@@ -61,6 +71,7 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
 pub(super) fn later<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(), Stop> {
     let (strongest, verbs) = (gather.strongest, gather.verbs);
     statement(gather, node)?;
+    gather.details.answer = Answer::Nothing;
     (gather.strongest, gather.verbs) = (strongest, verbs);
     Ok(())
 }
@@ -69,6 +80,7 @@ fn explain<'a>(gather: &mut Gather<'a>, explain: &'a ExplainStmt) -> Result<(), 
     // Off only when nothing says on: the last one counts for the server, any one for us.
     let runs = explain.options().iter().any(|option| option.defname() == Some("analyze") && is_on(option));
     statement(gather, explain.query())?;
+    gather.details.answer = Answer::Nothing;
     if runs {
         gather.tag("explain_analyze");
         gather.note(Verb::Explain);
@@ -77,6 +89,8 @@ fn explain<'a>(gather: &mut Gather<'a>, explain: &'a ExplainStmt) -> Result<(), 
     gather.strongest = Verb::Explain;
     gather.verbs = crate::Verbs::only(Verb::Explain);
     gather.targets.clear();
+    // Nothing runs: what was prepared under that name was judged then.
+    gather.executes = None;
     gather.reads.take(&mut gather.writes);
     Ok(())
 }
@@ -103,7 +117,15 @@ fn copy<'a>(gather: &mut Gather<'a>, copy: &'a CopyStmt) {
         write(gather, copy.relation());
     } else {
         read(gather, copy.relation());
+        gather.details.answer = match copy.query() {
+            Node::None => Answer::Open("copies the whole table"),
+            query => detail::answer(query),
+        };
+        if let Some(table) = copy.relation().filter(|_| copy.attlist().is_empty()) {
+            gather.details.every_column(table);
+        }
     }
+    copy.attlist().iter().filter_map(Node::as_str).for_each(|name| gather.details.columns.add(name));
     gather.visit(copy.query(), OUTSIDE);
     gather.visit(copy.where_clause(), OUTSIDE);
 }
