@@ -59,3 +59,14 @@ pub enum EvalError {
     #[error("not a line to judge: {0}")]
     Line(#[from] serde_json::Error),
 }
+
+/// A catalog snapshot that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The text has another shape.
+    #[error("not a catalog snapshot: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// It is a snapshot of another format.
+    #[error("a snapshot of format `{0}`; allowed: 1")]
+    Format(u32),
+}
