@@ -44,19 +44,26 @@
 //! # Ok::<(), clyra_policy::PolicyError>(())
 //! ```
 
+mod blocks;
+mod catalog;
+mod detail;
 mod engine;
 mod error;
 mod facts;
+mod fence;
 mod file;
 mod guard;
+mod known;
 mod memo;
 mod policy;
 pub mod tools;
 mod verbs;
 
+pub use catalog::Catalog;
 pub use engine::{Decision, Refusal};
-pub use error::{EvalError, PolicyError};
+pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
+pub use fence::{TenantParameter, is_tenant};
 pub use memo::FactsMemo;
-pub use policy::{Caller, Evidence, Login, OnFull, Policy};
+pub use policy::{Caller, Evidence, Login, Moment, OnFull, Policy};
 pub use verbs::Verbs;

@@ -8,7 +8,7 @@ pub(crate) use scene::Scene;
 
 use crate::guard::{Finding, is_core, loud};
 use crate::policy::{Rule, Unparsed};
-use crate::{Caller, Evidence, Facts, Policy, Setting};
+use crate::{Caller, Evidence, Facts, Moment, Policy, Setting};
 use clyra_spec::{KillLevel, Mode, RuleVerdict, Verb, Verdict};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,9 +25,7 @@ pub(crate) struct Voice<'p> {
 }
 
 impl Policy {
-    /// Judges one message. `prepared` gives the facts of a statement prepared earlier in the session.
-    ///
-    /// A mode stands at a rule, at a caller or at the file; the first of these that is given counts.
+    /// As [`Policy::decide_at`], at a moment of which nothing is known.
     pub fn decide(
         &self,
         caller: &Caller,
@@ -35,17 +33,42 @@ impl Policy {
         kill: KillLevel,
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> Decision {
+        self.decide_at(caller, facts, kill, &Moment::default(), prepared)
+    }
+
+    /// Judges one message at a moment. `prepared` gives the facts of a statement prepared earlier in the session.
+    ///
+    /// A mode stands at a rule, at a caller or at the file; the first of these that is given counts.
+    pub fn decide_at(
+        &self,
+        caller: &Caller,
+        facts: &Facts,
+        kill: KillLevel,
+        moment: &Moment<'_>,
+        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+    ) -> Decision {
         let caller = self.known(caller);
-        let scene = Scene::new(facts, prepared);
-        let strict = self.is_strict(&caller, &scene);
+        let moved = moment.path_changed.then(|| facts.behind_changed_path());
+        let facts = moved.as_ref().unwrap_or(facts);
+        if let Some(catalog) = &self.catalog {
+            let strict = self.unknown_names != Some(Unparsed::Allow);
+            let wide = |facts: &Facts| catalog.widen(facts, &caller.user, strict);
+            let prepared = |name: &str| prepared(name).map(|body| Arc::new(wide(&body)));
+            return self.judge(&caller, &Scene::new(&wide(facts), &prepared).at(*moment), kill);
+        }
+        self.judge(&caller, &Scene::new(facts, prepared).at(*moment), kill)
+    }
+
+    fn judge(&self, caller: &Caller, scene: &Scene<'_>, kill: KillLevel) -> Decision {
+        let strict = self.is_strict(caller, scene);
         if let Some(finding) = scene.killed(kill) {
             return self.spoken(&[Voice { id: "kill", enforced: true, sqlstate: "ZC100", finding }], strict);
         }
-        let voices = self.voices(&caller, &scene);
+        let voices = self.voices(caller, scene);
         if voices.is_empty() {
             return Decision {
                 verdict: Verdict::Allow,
-                enforced: self.mode_of(&caller) == Mode::Enforce,
+                enforced: self.mode_of(caller) == Mode::Enforce,
                 strict,
                 rules: Arc::clone(&self.silence),
                 refusal: None,
@@ -58,7 +81,9 @@ impl Policy {
     pub(crate) fn voices<'p>(&'p self, caller: &Caller, scene: &Scene<'_>) -> Vec<Voice<'p>> {
         let mut voices = Vec::new();
         let unparsed = caller.unparsed.unwrap_or(self.unparsed);
-        if let Some((sqlstate, finding)) = scene.not_understood().filter(|_| unparsed == Unparsed::Deny) {
+        if let Some((sqlstate, finding)) =
+            scene.not_understood(self.unknown_prepared).filter(|_| unparsed == Unparsed::Deny)
+        {
             let enforced = self.is_guarded(caller);
             voices.push(Voice { id: "unparsed", enforced, sqlstate, finding });
         }
@@ -67,7 +92,7 @@ impl Policy {
             voices.push(Voice { id: "core", enforced, sqlstate: DENIED, finding });
         }
         for rule in self.rules_of(caller) {
-            if let Some(finding) = scene.finding(rule, &caller.user) {
+            if let Some(finding) = scene.finding(rule, caller) {
                 let enforced = rule.mode.unwrap_or(self.mode_of(caller)) == Mode::Enforce;
                 voices.push(Voice { id: &rule.id, enforced, sqlstate: DENIED, finding });
             }

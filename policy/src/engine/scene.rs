@@ -2,8 +2,8 @@
 
 use super::called;
 use crate::guard::Finding;
-use crate::policy::Rule;
-use crate::{Facts, StatementFacts};
+use crate::policy::{Rule, Unparsed};
+use crate::{Caller, Facts, Moment, StatementFacts};
 use clyra_spec::{KillLevel, Verb};
 use std::sync::Arc;
 
@@ -15,11 +15,13 @@ pub(crate) struct Scene<'f> {
     unknown: Option<(&'f str, u32)>,
     /// A body that was not understood when it was prepared.
     unread: Option<u32>,
+    moment: Moment<'f>,
 }
 
 impl<'f> Scene<'f> {
     pub(crate) fn new(facts: &'f Facts, prepared: &dyn Fn(&str) -> Option<Arc<Facts>>) -> Self {
-        let mut scene = Self { facts, bodies: Vec::new(), unknown: None, unread: None };
+        let mut scene =
+            Self { facts, bodies: Vec::new(), unknown: None, unread: None, moment: Moment::default() };
         for (place, statement) in facts.statements.iter().enumerate() {
             let Some(name) = statement.executes.as_deref() else { continue };
             let earlier = facts.statements.iter().take(place);
@@ -33,6 +35,11 @@ impl<'f> Scene<'f> {
             }
         }
         scene
+    }
+
+    /// The same scene at a moment.
+    pub(crate) fn at(self, moment: Moment<'f>) -> Self {
+        Self { moment, ..self }
     }
 
     /// Adds what runs under `name`: its PREPARE in a message of statements, or else all of the message.
@@ -60,16 +67,17 @@ impl<'f> Scene<'f> {
     }
 
     /// What the rule finds, in the message as a whole or in its first bad statement.
-    pub(crate) fn finding(&self, rule: &Rule, user: &str) -> Option<Finding> {
+    pub(crate) fn finding(&self, rule: &Rule, caller: &Caller) -> Option<Finding> {
+        let user = &*caller.user;
         let of_message = || rule.guard.message(self.facts).filter(|_| self.is_selected(rule, user));
         self.statements()
             .filter(|statement| rule.when.selects(statement, user))
-            .find_map(|statement| rule.guard.statement(statement, user))
+            .find_map(|statement| rule.guard.statement(statement, caller, &self.moment))
             .or_else(of_message)
     }
 
     /// Why the message, or what it runs, was not understood, with its SQLSTATE.
-    pub(crate) fn not_understood(&self) -> Option<(&'static str, Finding)> {
+    pub(crate) fn not_understood(&self, unknown: Unparsed) -> Option<(&'static str, Finding)> {
         if let Some(problem) = &self.facts.problem {
             let (reason, sqlstate) =
                 if problem.syntax { ("syntax_error", "42601") } else { ("not_understood", "0A000") };
@@ -81,7 +89,7 @@ impl<'f> Scene<'f> {
             };
             return Some((sqlstate, finding));
         }
-        if let Some((name, position)) = self.unknown {
+        if let Some((name, position)) = self.unknown.filter(|_| unknown == Unparsed::Deny) {
             let finding = Finding {
                 reason: "unknown_prepared",
                 what: format!("no prepared statement `{name}` is known in this session"),

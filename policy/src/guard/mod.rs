@@ -1,21 +1,59 @@
 //! The guards: what each of them forbids, and how it says so; a guard never sees SQL text.
 
+mod code;
+mod names;
+mod read_only;
 mod session;
+mod size;
+mod tenant;
+mod window;
 
+pub(crate) use names::hidden;
 pub(crate) use session::{is_core, is_core_name};
+pub(crate) use window::{DAYS, Window};
 
-use crate::policy::{Glob, TablePattern, touches};
-use crate::{Facts, Filter, StatementFacts, Verbs};
+use crate::fence::Fence;
+use crate::policy::{ColumnPattern, Glob, Moment, TablePattern};
+use crate::{Caller, Facts, Filter, StatementFacts, Verbs};
+use clyra_spec::Verb;
 
 /// What a rule forbids. A new guard is a variant here, a match arm below, and a key in `file/rules.rs`.
 #[derive(Clone, Debug)]
 pub(crate) enum Guard {
     /// These verbs.
     DenyVerbs(Verbs),
+    /// All verbs but these.
+    AllowVerbs(Verbs),
     /// Changes of all rows of a table.
     RequireWhere { verbs: Verbs, tables: Box<[TablePattern]> },
     /// Reading or writing these tables.
     DenyTables(Box<[TablePattern]>),
+    /// Reading or writing any table but these.
+    AllowTables(Box<[TablePattern]>),
+    /// Naming these columns, or all of their table.
+    DenyColumns(Box<[ColumnPattern]>),
+    /// Calling these functions, and those that reach beyond the tables of the database.
+    DenyFunctions { names: Box<[TablePattern]>, dangerous: bool },
+    /// Calling any function but these, and the server's own that change nothing.
+    AllowFunctions { names: Box<[TablePattern]>, harmless: bool },
+    /// Whatever may do more than read; these functions are trusted.
+    ReadOnly { functions: Box<[TablePattern]> },
+    /// Beginning and ending transactions.
+    NoTransactionControl,
+    /// Code that stands in a text.
+    NoDynamicSql,
+    /// Answers of more rows; `gather` lets pass what puts many rows into one.
+    RequireLimit { max: u64, gather: bool },
+    /// Joins without a condition.
+    NoCrossJoin,
+    /// Longer messages.
+    MaxStatementBytes(u64),
+    /// Changes at other times.
+    ChangeWindow(Box<Window>),
+    /// Changes by these verbs for which no reason is claimed.
+    RequireIntent(Verbs),
+    /// Rows of other tenants than the caller's.
+    TenantFence(Box<Fence>),
     /// More than one statement in a message.
     SingleStatement,
     /// Changes of settings that other guards, or the server's own, rely on.
@@ -37,19 +75,43 @@ pub(crate) struct Finding {
 
 impl Guard {
     /// Looks at one statement.
-    pub(crate) fn statement(&self, statement: &StatementFacts, user: &str) -> Option<Finding> {
+    pub(crate) fn statement(
+        &self,
+        statement: &StatementFacts,
+        caller: &Caller,
+        moment: &Moment<'_>,
+    ) -> Option<Finding> {
+        let user = &*caller.user;
         match self {
-            Self::SingleStatement => None,
+            Self::SingleStatement | Self::MaxStatementBytes(_) => None,
+            Self::ChangeWindow(window) => window::change_window(window, statement, moment),
+            Self::RequireIntent(verbs) => window::require_intent(*verbs, statement, moment),
             _ if statement.is_opaque() => Some(opaque(statement)),
             Self::DenyVerbs(verbs) => deny_verbs(*verbs, statement),
             Self::RequireWhere { verbs, tables } => require_where(*verbs, tables, statement, user),
-            Self::DenyTables(patterns) => touches(patterns, statement, user).map(|table| Finding {
-                reason: "table_denied",
-                what: format!("{} on `{table}`", loud(statement.verb.as_str())),
-                hint: "leave this table out, or ask the policy's owner for it".to_owned(),
-                position: Some(statement.position),
-            }),
+            Self::AllowVerbs(verbs) => allow_verbs(*verbs, statement),
+            Self::DenyTables(patterns) => names::deny_tables(patterns, statement, user),
+            Self::AllowTables(patterns) => names::allow_tables(patterns, statement),
+            Self::DenyColumns(patterns) => names::deny_columns(patterns, statement, user),
+            Self::DenyFunctions { names, dangerous } => {
+                names::deny_functions(names, *dangerous, statement, user)
+            }
+            Self::AllowFunctions { names, harmless } => names::allow_functions(names, *harmless, statement),
+            Self::ReadOnly { functions } => read_only::read_only(functions, statement),
+            Self::NoTransactionControl => code::no_transaction_control(statement),
+            Self::NoDynamicSql => code::no_dynamic_sql(statement),
+            Self::RequireLimit { max, gather } => size::require_limit(*max, *gather, statement),
+            Self::NoCrossJoin => size::no_cross_join(statement),
             Self::SessionLock { allow } => session::lock(allow, statement),
+            Self::TenantFence(fence) => tenant::tenant_fence(fence, statement, caller),
+        }
+    }
+
+    /// The tenant fence, if it is one.
+    pub(crate) fn fence(&self) -> Option<&Fence> {
+        match self {
+            Self::TenantFence(fence) => Some(fence),
+            _ => None,
         }
     }
 
@@ -65,6 +127,7 @@ impl Guard {
                     position: Some(second.position),
                 })
             }
+            Self::MaxStatementBytes(max) => size::max_statement_bytes(*max, facts),
             _ => None,
         }
     }
@@ -98,6 +161,21 @@ fn deny_verbs(denied: Verbs, statement: &StatementFacts) -> Option<Finding> {
         reason: "verb_denied",
         what: table.map_or_else(|| verb.clone(), |table| format!("{verb} of `{table}`")),
         hint: "use a verb that the rule does not list".to_owned(),
+        position: Some(statement.position),
+    })
+}
+
+fn allow_verbs(allowed: Verbs, statement: &StatementFacts) -> Option<Finding> {
+    // What is prepared or run by name is judged by its body.
+    let mut passing: Verbs = [Verb::Empty, Verb::Prepare, Verb::Execute].into_iter().collect();
+    passing.extend(allowed);
+    let verb = loud(statement.verbs.strongest_beyond(passing)?.as_str());
+    let listed: Vec<&str> =
+        Verb::ALL.into_iter().filter(|verb| allowed.contains(*verb)).map(Verb::as_str).collect();
+    Some(Finding {
+        reason: "verb_not_allowed",
+        what: verb,
+        hint: format!("use only: {}", listed.join(", ")),
         position: Some(statement.position),
     })
 }

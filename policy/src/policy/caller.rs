@@ -33,12 +33,20 @@ pub struct Caller {
     pub(crate) login_tenant: Option<Box<str>>,
     pub(crate) mode: Option<Mode>,
     pub(crate) unparsed: Option<Unparsed>,
+    /// Values that a tenant fence relies on are checked at Bind.
+    pub(crate) checks_binds: bool,
     /// Places of the rules that can apply, and the digest of the policy in which they have these places.
     pub(crate) rules: Box<[usize]>,
     pub(crate) digest: Arc<str>,
 }
 
 impl Caller {
+    /// The same caller, at a gate that checks [`crate::Policy::tenant_parameters`] at every Bind.
+    #[must_use]
+    pub fn checking_binds(self) -> Self {
+        Self { checks_binds: true, ..self }
+    }
+
     /// What the caller came in with.
     pub(crate) fn login(&self) -> Login<'_> {
         Login {

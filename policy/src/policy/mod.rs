@@ -1,15 +1,17 @@
 //! A policy, compiled from its file: what applies to whom; it never sees SQL text.
 
 mod caller;
+mod moment;
 mod pattern;
 mod rule;
 
 pub use caller::{Caller, Login};
 pub(crate) use caller::{CallerEntry, Unparsed};
-pub(crate) use pattern::{Glob, TablePattern};
+pub use moment::Moment;
+pub(crate) use pattern::{ColumnPattern, Glob, TablePattern};
 pub(crate) use rule::{Rule, When, touches};
 
-use crate::{PolicyError, file};
+use crate::{Catalog, PolicyError, file};
 use clyra_spec::{Mode, RuleVerdict};
 use std::sync::Arc;
 
@@ -40,6 +42,12 @@ pub struct Policy {
     pub(crate) digest: Arc<str>,
     pub(crate) mode: Mode,
     pub(crate) unparsed: Unparsed,
+    /// What becomes of an EXECUTE whose name is not known.
+    pub(crate) unknown_prepared: Unparsed,
+    /// What becomes of names that the catalog does not have, where a rule depends on them.
+    pub(crate) unknown_names: Option<Unparsed>,
+    /// What the database defines, where it is known.
+    pub(crate) catalog: Option<Arc<Catalog>>,
     pub(crate) evidence: Evidence,
     pub(crate) on_full: Option<OnFull>,
     pub(crate) callers: Box<[CallerEntry]>,
@@ -92,6 +100,13 @@ impl Policy {
         Self { mode, ..self }
     }
 
+    /// The same policy with what the database defines. Names that the catalog does not have are then doubted, unless
+    /// the file says `unknown_names: allow`.
+    #[must_use]
+    pub fn with_catalog(self, catalog: Arc<Catalog>) -> Self {
+        Self { catalog: Some(catalog), ..self }
+    }
+
     /// Number of rules.
     pub fn rules(&self) -> usize {
         self.rules.len()
@@ -124,6 +139,7 @@ impl Policy {
             login_tenant: login.tenant.map(Into::into),
             mode: entry.mode,
             unparsed: entry.unparsed,
+            checks_binds: false,
             rules: Box::default(),
             digest: Arc::clone(&self.digest),
         };

@@ -76,6 +76,23 @@ impl TablePattern {
         }
     }
 
+    /// Whether a table of that name is certainly meant: letter by letter, and with its schema where the pattern
+    /// has one. PostgreSQL looks into its own schema first, so that its names need none.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        let (schema, table) = match split(name) {
+            (schema, Some(table)) => (schema, table),
+            (table, None) if table.starts_with("pg_") => ("pg_catalog", table),
+            (table, None) => ("", table),
+        };
+        match &self.schema {
+            None => table != "*" && self.table.matches(table),
+            Some(glob) => {
+                let whole = table != "*" || self.table.is_everything();
+                whole && !schema.is_empty() && glob.matches(schema) && self.table.matches(table)
+            }
+        }
+    }
+
     fn in_schema(&self, schema: &str) -> bool {
         self.schema.as_ref().is_none_or(|glob| glob.matches_folded(schema))
     }
@@ -86,6 +103,22 @@ impl TablePattern {
             || self.in_schema("public")
             || self.in_schema(user)
             || (table.starts_with("pg_") && self.in_schema("pg_catalog"))
+    }
+}
+
+/// Which columns a rule is about: `table.column` in any schema, `schema.table.column`, or `column` of any table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnPattern {
+    pub(crate) table: TablePattern,
+    pub(crate) column: Glob,
+}
+
+impl ColumnPattern {
+    /// Reads a pattern; nothing when a part of it is empty or there are more than three.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (table, column) = text.rsplit_once('.').unwrap_or(("*", text));
+        let table = TablePattern::parse(table)?;
+        (!column.is_empty()).then(|| Self { table, column: Glob::new(column) })
     }
 }
 
@@ -151,6 +184,19 @@ mod tests {
         }
         for bad in ["", ".a", "a.", "a.b.c"] {
             assert_eq!(TablePattern::parse(bad), None, "{bad}");
+        }
+        for (pattern, name, certain) in [
+            ("orders", "orders", true),
+            ("orders", "Orders", false),
+            ("orders", "shop.orders", true),
+            ("shop.orders", "orders", false),
+            ("shop.*", "shop.orders", true),
+            ("shop.*", "shop.*", true),
+            ("shop.o*", "shop.*", false),
+            ("*", "*", false),
+            ("pg_catalog.*", "pg_class", true),
+        ] {
+            assert_eq!(TablePattern::parse(pattern).unwrap().covers(name), certain, "{pattern} {name}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::pattern::{Glob, TablePattern};
 use super::{Caller, Evidence};
-use crate::guard::Guard;
+use crate::guard::{Guard, hidden};
 use crate::{StatementFacts, Verbs};
 use clyra_spec::{ActorKind, Mode};
 
@@ -63,4 +63,5 @@ pub(crate) fn touches<'s>(
         .into_iter()
         .find(|name| patterns.iter().any(|pattern| pattern.matches(name, user)))
         .or_else(|| statement.has_tag("names_truncated").then_some("more tables than are listed"))
+        .or_else(|| hidden(statement))
 }

@@ -1,0 +1,19 @@
+//! What a judgement knows of the moment: the time, and what the session has said before; it never reads a clock.
+
+/// The moment at which a message is judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment<'a> {
+    /// Microseconds since 1970-01-01 UTC; without it, rules about time refuse what they are about.
+    pub now_us: Option<u64>,
+    /// Why the change is made, as the session claims.
+    pub change_intent: Option<&'a str>,
+    /// An earlier message has changed the search path, so that bare names may lead elsewhere.
+    pub path_changed: bool,
+}
+
+impl Moment<'_> {
+    /// A moment of which nothing is known but the time.
+    pub fn at(now_us: u64) -> Self {
+        Self { now_us: Some(now_us), ..Self::default() }
+    }
+}
