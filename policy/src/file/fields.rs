@@ -123,6 +123,21 @@ pub(super) fn text(value: &Spot<Yaml>) -> Result<&str, Fault> {
     }
 }
 
+/// A whole number from 1 to `most`.
+pub(super) fn number(value: &Spot<Yaml>, most: u64) -> Result<u64, Fault> {
+    match value.value {
+        Yaml::Number(number) if (1..=most).contains(&number) => Ok(number),
+        ref other => {
+            let found = match other {
+                Yaml::Number(number) => format!("`{number}`"),
+                Yaml::Text(text) => format!("`{text}`"),
+                other => other.kind().to_owned(),
+            };
+            Err(Fault::at(value, format!("expected a whole number from 1 to {most}, found {found}")))
+        }
+    }
+}
+
 /// One of a closed set of words.
 pub(super) fn word<T: Copy>(value: &Spot<Yaml>, what: &str, words: &[(&str, T)]) -> Result<T, Fault> {
     let text = text(value)?;

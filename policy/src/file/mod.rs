@@ -1,7 +1,10 @@
 //! Reads a policy file: one document, typed, unknown keys refused with their place; it never opens files.
 
+mod fence;
 mod fields;
+mod guards;
 mod rules;
+mod window;
 mod yaml;
 
 use crate::policy::{CallerEntry, Policy, Unparsed};
@@ -35,7 +38,18 @@ fn hex(bytes: &[u8]) -> String {
 fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
     let fields = Fields::new(
         document,
-        &["name", "version", "mode", "unparsed", "evidence", "on_full", "callers", "rules"],
+        &[
+            "name",
+            "version",
+            "mode",
+            "unparsed",
+            "unknown_prepared",
+            "unknown_names",
+            "evidence",
+            "on_full",
+            "callers",
+            "rules",
+        ],
     )?;
     let callers = fields.optional("callers", |value| list(value)?.iter().map(caller).collect())?;
     Ok(Policy {
@@ -44,6 +58,9 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
         digest: digest.into(),
         mode: fields.optional("mode", mode)?.unwrap_or_default(),
         unparsed: fields.optional("unparsed", unparsed)?.unwrap_or_default(),
+        unknown_prepared: fields.optional("unknown_prepared", unparsed)?.unwrap_or_default(),
+        unknown_names: fields.optional("unknown_names", unparsed)?,
+        catalog: None,
         evidence: fields.optional("evidence", evidence)?.unwrap_or_default(),
         on_full: fields.optional("on_full", |value| {
             word(value, "answer", &[("block", OnFull::Block), ("gap", OnFull::Gap)])

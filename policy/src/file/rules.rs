@@ -1,16 +1,12 @@
-//! Reads one rule of a policy file, and the guard in it; it never judges.
+//! Reads one rule of a policy file; the guard in it is read next door. It never judges.
 
-use super::fields::{Fault, Fields, glob_list, label, list, list_of, text, unknown};
+use super::fields::{Fault, Fields, glob_list, label, list_of, text, unknown};
+use super::guards::{GUARDS, guard};
 use super::yaml::{Spot, Yaml};
 use super::{evidence, kinds, mode};
 use crate::Verbs;
 use crate::engine::BUILT_IN;
-use crate::guard::{Guard, is_core_name};
-use crate::policy::{Glob, Rule, TablePattern, When};
-use clyra_spec::Verb;
-
-/// Keys of guards: exactly one of them stands in a rule.
-const GUARDS: [&str; 5] = ["deny_verbs", "require_where", "deny_tables", "single_statement", "session_lock"];
+use crate::policy::{Rule, TablePattern, When};
 
 /// Keys beside the guard.
 const KEYS: [&str; 5] = ["id", "description", "mode", "evidence", "when"];
@@ -32,24 +28,6 @@ pub(super) fn rule(value: &Spot<Yaml>) -> Result<(&Spot<Yaml>, Rule), Fault> {
         guard: guard(value, &fields)?,
     };
     Ok((id_at, rule))
-}
-
-fn guard(value: &Spot<Yaml>, fields: &Fields<'_>) -> Result<Guard, Fault> {
-    let mut keys = fields.keys().filter(|key| GUARDS.contains(&key.value.as_str()));
-    let Some(key) = keys.next() else {
-        return Err(Fault::at(value, format!("a rule without a guard; give one of: {}", GUARDS.join(", "))));
-    };
-    if let Some(second) = keys.next() {
-        let message = format!("a second guard `{}` beside `{}`; give each a rule", second.value, key.value);
-        return Err(Fault::at(second, message));
-    }
-    fields.required(&key.value, |value| match key.value.as_str() {
-        "deny_verbs" => verbs(value).map(Guard::DenyVerbs),
-        "require_where" => require_where(value),
-        "deny_tables" => tables(value).map(Guard::DenyTables),
-        "single_statement" => only_true(value).map(|()| Guard::SingleStatement),
-        _ => session_lock(value),
-    })
 }
 
 fn when(value: &Spot<Yaml>) -> Result<When, Fault> {
@@ -74,7 +52,7 @@ fn when(value: &Spot<Yaml>) -> Result<When, Fault> {
     })
 }
 
-fn verbs(value: &Spot<Yaml>) -> Result<Verbs, Fault> {
+pub(super) fn verbs(value: &Spot<Yaml>) -> Result<Verbs, Fault> {
     let sets = list_of(value, |one| {
         let word = text(one)?;
         let allowed: Vec<&str> = Verbs::words().collect();
@@ -85,7 +63,7 @@ fn verbs(value: &Spot<Yaml>) -> Result<Verbs, Fault> {
     Ok(all)
 }
 
-fn tables(value: &Spot<Yaml>) -> Result<Box<[TablePattern]>, Fault> {
+pub(super) fn tables(value: &Spot<Yaml>) -> Result<Box<[TablePattern]>, Fault> {
     list_of(value, |one| {
         let text = label(one)?;
         TablePattern::parse(&text).ok_or_else(|| {
@@ -93,53 +71,3 @@ fn tables(value: &Spot<Yaml>) -> Result<Box<[TablePattern]>, Fault> {
         })
     })
 }
-
-fn require_where(value: &Spot<Yaml>) -> Result<Guard, Fault> {
-    let every_verb = || WITH_ROWS.into_iter().collect::<Verbs>();
-    let every_table = || TablePattern::parse("*").into_iter().collect::<Box<[_]>>();
-    if !matches!(value.value, Yaml::Map(_)) {
-        only_true(value)?;
-        return Ok(Guard::RequireWhere { verbs: every_verb(), tables: every_table() });
-    }
-    let fields = Fields::new(value, &["verbs", "tables"])?;
-    let words = WITH_ROWS.map(|verb| (verb.as_str(), verb));
-    let chosen = fields.optional("verbs", |value| {
-        list_of(value, |one| super::word(one, "verb", &words))
-            .map(|verbs| verbs.into_iter().collect::<Verbs>())
-    })?;
-    let tables = fields.optional("tables", tables)?;
-    Ok(Guard::RequireWhere {
-        verbs: chosen.unwrap_or_else(every_verb),
-        tables: tables.unwrap_or_else(every_table),
-    })
-}
-
-fn session_lock(value: &Spot<Yaml>) -> Result<Guard, Fault> {
-    if !matches!(value.value, Yaml::Map(_)) {
-        return only_true(value).map(|()| Guard::SessionLock { allow: Box::default() });
-    }
-    let fields = Fields::new(value, &["allow"])?;
-    let allow = fields.required("allow", |value| {
-        list(value)?
-            .iter()
-            .map(|one| match label(one)?.to_ascii_lowercase() {
-                name if is_core_name(&name) => {
-                    Err(Fault::at(one, format!("setting `{name}` cannot be let go; other guards rely on it")))
-                }
-                name => Ok(Glob::new(&name)),
-            })
-            .collect()
-    })?;
-    Ok(Guard::SessionLock { allow })
-}
-
-fn only_true(value: &Spot<Yaml>) -> Result<(), Fault> {
-    match &value.value {
-        Yaml::Truth(true) => Ok(()),
-        Yaml::Truth(false) => Err(Fault::at(value, "`false` switches nothing off; leave the rule out")),
-        other => Err(Fault::at(value, format!("expected true, found {}", other.kind()))),
-    }
-}
-
-/// Verbs that change rows that are there already.
-const WITH_ROWS: [Verb; 4] = [Verb::Update, Verb::Delete, Verb::Merge, Verb::Truncate];
