@@ -44,13 +44,13 @@ impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length { tag, length } => {
-                write!(f, "message `{}` announces an impossible length of {length} bytes", tag.escape_ascii())
+                write!(f, "{} announces an impossible length of {length} bytes", Named(*tag))
             }
             Self::Malformed { tag, what } => {
-                write!(f, "message `{}` is not well formed: {what}", tag.escape_ascii())
+                write!(f, "{} is not well formed: {what}", Named(*tag))
             }
             Self::Unexpected { tag, place } => {
-                write!(f, "message `{}` has no place {place}", tag.escape_ascii())
+                write!(f, "{} has no place {place}", Named(*tag))
             }
             Self::OutOfStep { tag } => {
                 write!(f, "the server's answer `{}` belongs to no open message", tag.escape_ascii())
@@ -61,3 +61,15 @@ impl fmt::Display for WireError {
 }
 
 impl std::error::Error for WireError {}
+
+/// A message by its tag, for people.
+struct Named(u8);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("the start-up packet"),
+            tag => write!(f, "message `{}`", tag.escape_ascii()),
+        }
+    }
+}
