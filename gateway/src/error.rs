@@ -16,6 +16,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Operator: a certificate, key or login file cannot be used.
+    #[error("`{}`: {why}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Operator: an address cannot be listened on.
     #[error("cannot listen on `{addr}` for {purpose}: {source}; name a free address, port 0 takes any")]
     Listen {

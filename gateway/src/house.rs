@@ -6,6 +6,7 @@ use crate::{
     gate::{Gate, KillSwitch, Parts},
     outbox::{Outbox, OutboxSettings},
     pg::Door,
+    secure::Secure,
 };
 use clyra_seal::{fingerprint::Secret, key::SigningKey};
 use std::{net::SocketAddr, path::Path, sync::Arc};
@@ -37,6 +38,8 @@ impl Gateway {
                 .map_err(|source| Error::PolicyFile { path: path.clone(), source })?;
             clyra_policy::Policy::parse(&yaml, &path.display().to_string())?;
         }
+        // So must files that TLS cannot be made from.
+        let secure = Arc::new(Secure::load(&settings, secret.clone())?);
         let outbox_settings = OutboxSettings::new(folder.join("outbox"), settings.recorder);
         let outbox = Outbox::start(outbox_settings, key, runtime.clone())?;
         let gate = Arc::new(Gate::new(Parts {
@@ -47,9 +50,10 @@ impl Gateway {
             secret,
             upstream: settings.upstream.to_string(),
         })?);
-        let desk = Desk { gate: Arc::clone(&gate), gateway, epoch: outbox.epoch() };
+        let desk =
+            Desk { gate: Arc::clone(&gate), secure: Arc::clone(&secure), gateway, epoch: outbox.epoch() };
         let admin = Admin::open(&settings, desk, &runtime).await?;
-        let door = Door::open(&settings, Arc::clone(&gate), &runtime).await?;
+        let door = Door::open(&settings, Arc::clone(&gate), secure, &runtime).await?;
         Ok(Self { gate, door, admin })
     }
 

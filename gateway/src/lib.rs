@@ -24,13 +24,16 @@ mod draft;
 mod error;
 mod gate;
 mod house;
+mod login;
 mod metrics;
 mod outbox;
 mod pg;
+mod secure;
 mod settings;
+mod tls;
 
 pub use clyra_proto::admin::PolicyInForce;
 pub use error::Error;
 pub use house::{Gateway, gateway_key};
 pub use pg::Limits;
-pub use settings::{Settings, Upstream, UpstreamError};
+pub use settings::{ClientTls, Settings, SslMode, Upstream, UpstreamError, UpstreamTls};

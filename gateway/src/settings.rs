@@ -24,8 +24,54 @@ pub struct Settings {
     pub recorder: SocketAddr,
     /// Threads of the data path.
     pub workers: usize,
+    /// TLS towards clients; without it nobody is offered any.
+    pub tls: Option<ClientTls>,
+    /// The login file; without it clients log in at the server.
+    pub login: Option<PathBuf>,
     /// Bounds of the door for clients.
     pub limits: crate::Limits,
+}
+
+/// TLS towards clients: PEM files, read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTls {
+    /// The gateway's certificate, with those between it and its root.
+    pub cert: PathBuf,
+    /// The private key to it.
+    pub key: PathBuf,
+    /// Roots for clients' certificates; where there are any, a client without a certificate is turned away.
+    pub client_ca: Option<PathBuf>,
+    /// Clients without TLS are turned away.
+    pub required: bool,
+}
+
+/// TLS towards the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// What is asked of the server.
+    pub mode: SslMode,
+    /// Roots that the server's certificate must lead to.
+    pub root: Option<PathBuf>,
+    /// A certificate to show to the server.
+    pub cert: Option<PathBuf>,
+    /// The private key to it.
+    pub key: Option<PathBuf>,
+}
+
+/// What TLS towards the server must show; the words are libpq's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    /// Plain text.
+    #[default]
+    Disable,
+    /// TLS where the server speaks it, plain text otherwise.
+    Prefer,
+    /// TLS with anybody; with named roots as `VerifyCa`.
+    Require,
+    /// TLS with a certificate that leads to a named root.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate names the host.
+    VerifyFull,
 }
 
 /// The server behind the gate.
@@ -37,12 +83,14 @@ pub struct Upstream {
     pub port: u16,
     /// Database that the URL names; only shown to people, clients choose their own.
     pub database: Option<String>,
+    /// TLS on the way to it.
+    pub tls: UpstreamTls,
 }
 
 /// Why an upstream URL is not one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "upstream `{url}`: {why}; expected `postgres://HOST[:PORT][/DATABASE][?sslmode=disable]` or `postgres:///DATABASE?host=/SOCKET/FOLDER`"
+    "upstream `{url}`: {why}; expected `postgres://HOST[:PORT][/DATABASE][?sslmode=MODE&sslrootcert=FILE]` or `postgres:///DATABASE?host=/SOCKET/FOLDER`"
 )]
 pub struct UpstreamError {
     url: String,
@@ -50,10 +98,12 @@ pub struct UpstreamError {
 }
 
 impl Upstream {
-    /// Reads `postgres://HOST[:PORT][/DATABASE][?host=FOLDER&port=N&sslmode=disable|prefer]`.
+    /// Reads `postgres://HOST[:PORT][/DATABASE]` with the parameters `host` (a folder), `port`, `sslmode` (`disable`,
+    /// `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, `sslcert` and `sslkey` (files).
     ///
     /// # Errors
-    /// When the text is something else, carries a user or password (clients log in with their own), or asks for TLS.
+    /// When the text is something else, carries a user or password (the gateway's own stand in its login file), or
+    /// asks for a verification without roots.
     pub fn parse(url: &str) -> Result<Self, UpstreamError> {
         let fail = |why: &str| UpstreamError { url: shown(url), why: why.to_owned() };
         let rest = url
@@ -65,32 +115,74 @@ impl Upstream {
         if authority.contains('@') {
             return Err(fail("it carries a user; clients log in with their own"));
         }
-        let (mut host, mut port) = host_and_port(authority).ok_or_else(|| fail("the port is not a port"))?;
+        let (host, port) = host_and_port(authority).ok_or_else(|| fail("the port is not a port"))?;
+        let database = (!database.is_empty()).then(|| database.to_owned());
+        let mut upstream = Self { host, port, database, tls: UpstreamTls::default() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some(("host", folder)) => host = folder.replace("%2F", "/"),
-                Some(("port", number)) => {
-                    port = number.parse().map_err(|_| fail("the port is not a port"))?
-                }
-                Some(("sslmode", "disable" | "prefer" | "allow")) => {}
-                Some(("sslmode", mode)) => {
-                    return Err(fail(&format!(
-                        "sslmode `{mode}` is not spoken yet, `disable` and `prefer` are"
-                    )));
-                }
-                _ => return Err(fail(&format!("unknown parameter `{pair}`"))),
-            }
+            upstream.take(pair).map_err(|why| fail(&why))?;
         }
-        if host.is_empty() {
+        if upstream.host.is_empty() {
             return Err(fail("no host"));
         }
-        let database = (!database.is_empty()).then(|| database.to_owned());
-        Ok(Self { host, port, database })
+        upstream.tls.check().map_err(fail)?;
+        Ok(upstream)
+    }
+
+    fn take(&mut self, pair: &str) -> Result<(), String> {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(format!("unknown parameter `{pair}`"));
+        };
+        let path = || Some(PathBuf::from(value.replace("%2F", "/")));
+        match name {
+            "host" => self.host = value.replace("%2F", "/"),
+            "port" => self.port = value.parse().map_err(|_| "the port is not a port")?,
+            "sslmode" => {
+                self.tls.mode = SslMode::parse(value).ok_or_else(|| {
+                    format!(
+                        "sslmode `{value}` is not known; allowed: disable, prefer, require, verify-ca, verify-full"
+                    )
+                })?;
+            }
+            "sslrootcert" => self.tls.root = path(),
+            "sslcert" => self.tls.cert = path(),
+            "sslkey" => self.tls.key = path(),
+            _ => return Err(format!("unknown parameter `{pair}`")),
+        }
+        Ok(())
     }
 
     /// Path of the unix socket, where the host is a folder.
     pub fn socket(&self) -> Option<PathBuf> {
         self.host.starts_with('/').then(|| PathBuf::from(format!("{}/.s.PGSQL.{}", self.host, self.port)))
+    }
+}
+
+impl UpstreamTls {
+    fn check(&self) -> Result<(), &'static str> {
+        if matches!(self.mode, SslMode::VerifyCa | SslMode::VerifyFull) && self.root.is_none() {
+            return Err("this sslmode verifies the server and needs `sslrootcert=FILE`");
+        }
+        if self.cert.is_some() != self.key.is_some() {
+            return Err("`sslcert` and `sslkey` come together");
+        }
+        if self.mode == SslMode::Disable && (self.root.is_some() || self.cert.is_some()) {
+            return Err("certificates are named, but no `sslmode` that uses them");
+        }
+        Ok(())
+    }
+}
+
+impl SslMode {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            // libpq tries plain text first with `allow`, and nobody here could tell it to stop.
+            "disable" | "allow" => Self::Disable,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            _ => return None,
+        })
     }
 }
 
@@ -141,12 +233,19 @@ mod tests {
             ("db:5432", "no `postgres://`"),
             ("postgres://db:x", "not a port"),
             ("postgres://ann:pw@db", "carries a user"),
-            ("postgres://db?sslmode=require", "`require`"),
+            ("postgres://db?sslmode=on", "`on`"),
+            ("postgres://db?sslmode=verify-full", "`sslrootcert=FILE`"),
+            ("postgres://db?sslmode=require&sslcert=c.pem", "come together"),
+            ("postgres://db?sslrootcert=ca.pem", "no `sslmode`"),
             ("postgres:///shop", "no host"),
             ("postgres://db?x=1", "`x=1`"),
         ] {
             let message = Upstream::parse(url).unwrap_err().to_string();
             assert!(message.contains(why) && !message.contains("pw"), "{message}");
         }
+        let tls =
+            Upstream::parse("postgres://db/shop?sslmode=verify-full&sslrootcert=%2Fetc/ca.pem").unwrap().tls;
+        assert_eq!(tls.mode, SslMode::VerifyFull);
+        assert_eq!(tls.root, Some("/etc/ca.pem".into()));
     }
 }

@@ -58,6 +58,8 @@ impl Stage {
             mode: None,
             workers: processors(),
             pg_bin,
+            tls: None,
+            login: None,
             limits: clyra_gateway::Limits::default(),
         };
         let house = House::open_unless(plan, &say, stop).await?;

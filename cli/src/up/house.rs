@@ -7,7 +7,7 @@ use super::{
     faults,
 };
 use crate::{cluster::Cluster, error::Error, standing::Standing};
-use clyra_gateway::{Gateway, PolicyInForce, Upstream, gateway_key};
+use clyra_gateway::{ClientTls, Gateway, PolicyInForce, Upstream, gateway_key};
 use clyra_recorder::Recorder;
 use clyra_spec::Mode;
 use std::{
@@ -29,6 +29,10 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) pg_bin: Option<PathBuf>,
     pub(crate) limits: clyra_gateway::Limits,
+    /// TLS towards clients.
+    pub(crate) tls: Option<ClientTls>,
+    /// The login file.
+    pub(crate) login: Option<PathBuf>,
 }
 
 /// A house that stands.
@@ -109,6 +113,8 @@ impl House {
             mode: plan.mode,
             recorder: recorder.addr(),
             workers: plan.workers,
+            tls: plan.tls.clone(),
+            login: plan.login.clone(),
             limits: plan.limits,
         };
         let gateway = match Gateway::start(settings).await {

@@ -6,6 +6,7 @@ mod data;
 mod doors;
 mod faults;
 mod house;
+mod secure;
 
 pub(crate) use data::{DEMO_RULES, is_held};
 pub(crate) use doors::Doors;
@@ -27,8 +28,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help(), after_help = "See --help for signals, files and examples.")]
 pub struct UpArgs {
-    /// Server behind the gateway, postgres://HOST[:PORT][/DATABASE][?sslmode=disable|prefer] [default: a cluster
-    /// of its own in the data folder, with a small shop in it]
+    /// Server behind the gateway, postgres://HOST[:PORT][/DATABASE][?sslmode=MODE] with sslmode disable
+    /// (default), prefer, require, verify-ca or verify-full, and the files sslrootcert, sslcert, sslkey as further
+    /// parameters [default: a cluster of its own in the data folder, with a small shop in it]
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// Policy file [default: DIR/policy.yaml, made from the starter policy when missing]
@@ -55,11 +57,13 @@ pub struct UpArgs {
     /// Threads for client connections [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
-    #[command(flatten)]
-    bounds: bounds::BoundsArgs,
     /// Folder of PostgreSQL's server programs [default: looked for]
     #[arg(long, value_name = "DIR")]
     pg_bin: Option<PathBuf>,
+    #[command(flatten)]
+    secure: secure::SecureArgs,
+    #[command(flatten)]
+    bounds: bounds::BoundsArgs,
     /// Print nothing but faults
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
@@ -77,7 +81,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, Error> {
             tell::note(line);
         }
     };
-    let opened = House::open_unless(args.plan(), &say, signals.end()).await?;
+    let opened = House::open_unless(args.plan()?, &say, signals.end()).await?;
     let Some(mut house) = opened else { return Ok(0) };
     // Whoever started it may have stopped listening; the house goes on.
     let _heard = if json {
@@ -110,8 +114,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, Error> {
 }
 
 impl UpArgs {
-    fn plan(self) -> Plan {
-        Plan {
+    fn plan(self) -> Result<Plan, Error> {
+        Ok(Plan {
             doors: Doors {
                 listen: self.listen,
                 admin: self.admin,
@@ -124,8 +128,10 @@ impl UpArgs {
             mode: self.mode,
             workers: self.workers.map_or_else(processors, usize::from),
             pg_bin: self.pg_bin,
+            login: self.secure.login(),
+            tls: self.secure.tls()?,
             limits: self.bounds.limits(),
-        }
+        })
     }
 }
 
@@ -196,7 +202,8 @@ Examples:
   clyra up --upstream postgres://db.example:5432/shop --policy shop.yaml --mode enforce
   clyra up --listen 0 --admin 0 --metrics 0 --recorder 0 --data /tmp/try --json
 
-Signals: SIGINT and SIGTERM drain and stop (a second one ends it at once), SIGHUP reads the policy again.
+Signals: SIGINT and SIGTERM drain and stop (a second one ends it at once), SIGHUP reads the policy and the
+certificates again.
 
 Files in the data folder: up.json (addresses, while ready), policy.yaml, trust.txt (give it to whoever shall verify),
 gateway/ (key, spool, switch), recorder/ (keys, log), postgres/ (own cluster, open to every user of this machine), lock.

@@ -70,6 +70,7 @@ impl GateService for Desk {
         &self,
         _: Request<ReloadPolicyRequest>,
     ) -> Result<Response<PolicyInForce>, Status> {
+        self.secure.reread().map_err(|err| Status::invalid_argument(err.to_string()))?;
         let force = self.gate.reload().map_err(|err| match err {
             Error::Policy(_) | Error::PolicyFile { .. } => Status::invalid_argument(err.to_string()),
             other => Status::internal(other.to_string()),

@@ -22,6 +22,7 @@ pub(crate) struct Admin {
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     pub(crate) gate: Arc<Gate>,
+    pub(crate) secure: Arc<crate::secure::Secure>,
     pub(crate) gateway: String,
     pub(crate) epoch: u64,
 }

@@ -1,15 +1,21 @@
-//! The first words of a connection: what it wants, where it goes, who claims to be there. Proof is between client and
-//! server; this room only passes it on.
+//! The first words of a connection: what it wants, whether under TLS, where it goes, who claims to be there. Proof is
+//! between client and server, or asked for by the login room; this one decides nothing about it.
 
 use super::{House, Seat, cancel, relay, stream, stream::Stream};
-use crate::claims;
+use crate::{
+    claims,
+    login::{self, Denied, Talk},
+    tls::{Front, Handshake},
+};
 use bytes::{Buf, BytesMut};
+use clyra_spec::Auth;
 use clyra_wire::{Opening, Refusal, Startup, WireError, fatal_response, opening};
 use std::{io, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_rustls::TlsStream;
 
 /// Serves one connection to its end.
 pub(super) async fn welcome(house: House, stream: std::net::TcpStream) {
@@ -40,59 +46,171 @@ pub(super) async fn welcome(house: House, stream: std::net::TcpStream) {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) server: Stream,
+    /// Bytes of the server that are read, and not yet passed on.
+    pub(super) heard: BytesMut,
     /// Bytes of the client behind its start-up packet.
     pub(super) early: BytesMut,
     pub(super) user: String,
     pub(super) database: String,
     pub(super) application: String,
     pub(super) run: Option<crate::draft::RunClaims>,
+    /// What the client has shown to the gateway itself.
+    pub(super) auth: Option<Auth>,
     pub(super) seat: Seat,
 }
 
 /// What a refused client reads.
-struct Refused(Vec<u8>);
+pub(super) struct Refused(Vec<u8>);
 
 async fn open(house: &House, client: &mut Stream) -> Result<Option<Opened>, Refused> {
     let mut inbox = BytesMut::with_capacity(1024);
     let mut encryption_asked = 0;
+    let mut handshake = None;
+    let front = house.secure.front.as_ref();
+    if let Some(front) = front
+        && shakes_hands(client).await
+    {
+        handshake = Some(protect(front, client, true).await?);
+    }
     loop {
         match opening(&inbox).map_err(|err| protocol(&err))? {
             None => match client.read_buf(&mut inbox).await {
                 Ok(0) | Err(_) => return Ok(None),
                 Ok(_) => {}
             },
-            Some((Opening::Tls | Opening::Gss, length)) => {
+            Some((asked @ (Opening::Tls | Opening::Gss), length)) => {
                 encryption_asked += 1;
-                if encryption_asked > 2 {
+                if encryption_asked > 2 || handshake.is_some() {
                     return Err(protocol(&WireError::Unexpected {
                         tag: 0,
-                        place: "after two requests for encryption",
+                        place: "after two requests for encryption, or under TLS",
                     }));
                 }
                 inbox.advance(length);
-                if client.write_all(b"N").await.is_err() {
+                let front = front.filter(|_| asked == Opening::Tls);
+                if front.is_some() && !inbox.is_empty() {
+                    // Whoever sent them could be somebody on the way; nothing of it may pass for protected.
+                    return Err(protocol(&WireError::Unexpected {
+                        tag: 0,
+                        place: "behind a request for TLS",
+                    }));
+                }
+                if client.write_all(if front.is_some() { b"S" } else { b"N" }).await.is_err() {
                     return Ok(None);
+                }
+                if let Some(front) = front {
+                    handshake = Some(protect(front, client, false).await?);
                 }
             }
             Some((Opening::Cancel, length)) => {
                 cancel::forward(house, inbox.get(..length).unwrap_or_default()).await;
                 return Ok(None);
             }
+            Some((Opening::Startup(_), _)) if handshake.is_none() && front.is_some_and(Front::required) => {
+                return Err(words(
+                    "28000",
+                    "clyra: this gateway speaks with clients under TLS only",
+                    "",
+                    "connect with sslmode=require or stronger",
+                ));
+            }
             Some((Opening::Startup(startup), length)) => {
-                return start(house, &startup, inbox, length).await.map(Some);
+                let packet = inbox.split_to(length);
+                let asking = Asking { startup: &startup, packet: &packet, handshake: handshake.as_ref() };
+                return start(house, client, &asking, inbox).await;
             }
         }
     }
 }
 
-/// Sends the start-up packet on, unchanged.
+/// Whether the first byte begins a TLS handshake. It stays where it is.
+async fn shakes_hands(client: &Stream) -> bool {
+    let mut first = [0];
+    matches!(client, Stream::Tcp(stream) if stream.peek(&mut first).await.is_ok_and(|bytes| bytes == 1))
+        && first == [TLS_HANDSHAKE]
+}
+
+/// Puts the connection under TLS. A client that fails is told by TLS's own alert.
+async fn protect(front: &Front, client: &mut Stream, direct: bool) -> Result<Handshake, Refused> {
+    let Stream::Tcp(stream) = std::mem::replace(client, Stream::Gone) else {
+        return Err(Refused(Vec::new()));
+    };
+    let (stream, handshake) = front.accept(stream, direct).await.map_err(|_| Refused(Vec::new()))?;
+    *client = Stream::tls(TlsStream::Server(stream));
+    Ok(handshake)
+}
+
+/// What stands in front of a session.
+struct Asking<'a> {
+    startup: &'a Startup,
+    /// The start-up packet as it came.
+    packet: &'a [u8],
+    handshake: Option<&'a Handshake>,
+}
+
+/// Lets a session begin: with the start-up packet sent on unchanged, or with a login here and another at the server.
 async fn start(
     house: &House,
-    startup: &Startup,
+    client: &mut Stream,
+    asking: &Asking<'_>,
     mut inbox: BytesMut,
-    length: usize,
-) -> Result<Opened, Refused> {
+) -> Result<Option<Opened>, Refused> {
+    let startup = asking.startup;
     let user = startup.parameter("user").unwrap_or_default();
+    refuse_early(startup, user)?;
+    let seat = seat(house)?;
+    let mut auth = None;
+    if let Some(logins) = &house.secure.logins {
+        let mut talk = Talk { stream: client, inbox: &mut inbox };
+        match logins.prove(&mut talk, user, asking.handshake).await {
+            Ok(shown) => auth = Some(shown),
+            Err(Denied::Left) => return Ok(None),
+            Err(denied) => return Err(denied.into()),
+        }
+    }
+    let unreachable = |err: io::Error| {
+        words(
+            "08001",
+            &format!("clyra: the server behind the gate, `{}`, cannot be reached", house.upstream),
+            &err.to_string(),
+            "start the server, or correct `--upstream`",
+        )
+    };
+    let back = house.secure.back.as_ref();
+    let mut server = stream::connect(&house.upstream, back).await.map_err(unreachable)?;
+    let mut heard = BytesMut::new();
+    match &house.secure.logins {
+        Some(logins) => {
+            let private = server.is_private();
+            let mut talk = Talk { stream: &mut server, inbox: &mut heard };
+            logins.enter(&mut talk, startup, private).await?;
+        }
+        None => {
+            server.write_all(asking.packet).await.map_err(unreachable)?;
+            if back.is_some() {
+                login::without_binding(&mut server, &mut heard).await.map_err(unreachable)?;
+            }
+        }
+    }
+    let settings = startup.settings();
+    let application = startup.parameter("application_name").or_else(|| {
+        settings.iter().rev().find(|(key, _)| key == "application_name").map(|(_, v)| v.as_str())
+    });
+    Ok(Some(Opened {
+        server,
+        heard,
+        early: inbox,
+        user: user.to_owned(),
+        database: startup.parameter("database").unwrap_or(user).to_owned(),
+        application: claims::bounded(application.unwrap_or_default()).into(),
+        run: claims::of_settings(&settings),
+        auth,
+        seat,
+    }))
+}
+
+/// What no session can begin with.
+fn refuse_early(startup: &Startup, user: &str) -> Result<(), Refused> {
     if user.is_empty() {
         return Err(words("28000", "clyra: no user name in the start-up packet", "", "name a user"));
     }
@@ -104,31 +222,18 @@ async fn start(
             "connect to the server itself for replication and base backups",
         ));
     }
-    let seat = seat(house)?;
-    let unreachable = |err: io::Error| {
-        words(
-            "08001",
-            &format!("clyra: the server behind the gate, `{}`, cannot be reached", house.upstream),
-            &err.to_string(),
-            "start the server, or correct `--upstream`",
-        )
-    };
-    let mut server = stream::connect(&house.upstream).await.map_err(unreachable)?;
-    server.write_all(inbox.get(..length).unwrap_or_default()).await.map_err(unreachable)?;
-    inbox.advance(length);
-    let settings = startup.settings();
-    let application = startup.parameter("application_name").or_else(|| {
-        settings.iter().rev().find(|(key, _)| key == "application_name").map(|(_, v)| v.as_str())
-    });
-    Ok(Opened {
-        server,
-        early: inbox,
-        user: user.to_owned(),
-        database: startup.parameter("database").unwrap_or(user).to_owned(),
-        application: claims::bounded(application.unwrap_or_default()).into(),
-        run: claims::of_settings(&settings),
-        seat,
-    })
+    Ok(())
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Left => Self(Vec::new()),
+            Denied::Told { sqlstate, message, hint } => {
+                words(sqlstate, &format!("clyra: {message}"), "", hint)
+            }
+        }
+    }
 }
 
 /// A place among the clients, while there is one.
@@ -152,6 +257,9 @@ fn protocol(err: &WireError) -> Refused {
     words("08P01", &format!("clyra: {err}"), "", "")
 }
 
-fn words(sqlstate: &str, message: &str, detail: &str, hint: &str) -> Refused {
+pub(super) fn words(sqlstate: &str, message: &str, detail: &str, hint: &str) -> Refused {
     Refused(fatal_response(&Refusal { sqlstate, message, detail, hint, position: None }))
 }
+
+/// Content type of a TLS record that carries a handshake (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;

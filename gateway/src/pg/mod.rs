@@ -10,7 +10,8 @@ mod relay;
 mod side;
 mod stream;
 
-use crate::{Error, Settings, gate::Gate, settings::Upstream};
+use crate::{Error, Settings, gate::Gate, secure::Secure, settings::Upstream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
 use tokio::{
     net::TcpListener,
@@ -35,6 +36,7 @@ pub(crate) struct Door {
 pub(crate) struct House {
     pub(crate) gate: Arc<Gate>,
     pub(crate) upstream: Arc<Upstream>,
+    pub(crate) secure: Arc<Secure>,
     pub(crate) limits: Limits,
     /// One for each client that may be in.
     pub(crate) seats: Arc<Semaphore>,
@@ -63,16 +65,24 @@ pub(crate) type Seat = OwnedSemaphorePermit;
 type Arrived = (std::net::TcpStream, OwnedSemaphorePermit);
 
 impl Door {
-    pub(crate) async fn open(settings: &Settings, gate: Arc<Gate>, runtime: &Handle) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        settings: &Settings,
+        gate: Arc<Gate>,
+        secure: Arc<Secure>,
+        runtime: &Handle,
+    ) -> Result<Self, Error> {
+        raise_file_limit();
         let listen = |source| Error::Listen { addr: settings.listen, purpose: "PostgreSQL clients", source };
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
         let (shutdown, watch) = watch::channel(false);
-        let limits = settings.limits;
         let upstream = Arc::new(settings.upstream.clone());
-        let places = Arc::new(Semaphore::new(limits.clients_max.saturating_add(PLACES_MORE)));
-        let seats = Arc::new(Semaphore::new(limits.clients_max));
-        let house = House { gate, upstream, limits, seats, shutdown: watch };
+        let limits = settings.limits;
+        let places = Arc::new(Semaphore::new(
+            limits.clients_max.saturating_add(PLACES_MORE).min(Semaphore::MAX_PERMITS),
+        ));
+        let seats = Arc::new(Semaphore::new(limits.clients_max.min(Semaphore::MAX_PERMITS)));
+        let house = House { gate, upstream, secure: Arc::clone(&secure), limits, seats, shutdown: watch };
         let fallen = Arc::new(Notify::new());
         let mut queues = Vec::new();
         let mut workers = Vec::new();
@@ -90,6 +100,7 @@ impl Door {
                 .map_err(|_| Error::Stopped("worker thread"))?;
             workers.push(worker);
         }
+        runtime.spawn(secure.watched(house.shutdown.clone()));
         let acceptor = runtime.spawn(accept(listener, queues, places, house.shutdown.clone()));
         Ok(Self { addr, shutdown, acceptor, workers, fallen })
     }
@@ -110,6 +121,13 @@ impl Door {
         });
         let _ = joined.await;
     }
+}
+
+/// Takes as many files as the system allows: each client needs two, and soft limits are often 1,024.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where the system says no, the limit stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Says that its thread has ended, also when it panicked.

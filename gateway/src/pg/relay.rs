@@ -53,6 +53,8 @@ struct Pending {
     database: String,
     application: String,
     run: Option<crate::draft::RunClaims>,
+    /// What it has shown to the gateway itself.
+    auth: Option<Auth>,
 }
 
 /// Why a session breaks off.
@@ -69,16 +71,19 @@ impl Relay {
         let token = format!("{:016x}", fastrand::u64(..));
         let mut client = Side::new(client);
         client.inbox = opened.early;
+        let mut server = Side::new(opened.server);
+        server.inbox = opened.heard;
         Self {
             house,
             wire: Session::new(token),
             client,
-            server: Side::new(opened.server),
+            server,
             login: Pending {
                 user: opened.user,
                 database: opened.database,
                 application: opened.application,
                 run: opened.run,
+                auth: opened.auth,
             },
             visitor: None,
             began: Instant::now(),
@@ -235,11 +240,11 @@ impl Relay {
 
     /// The server let the client in: from now on it is a visitor.
     fn let_in(&mut self) {
-        let auth = match self.wire.auth_code() {
+        let auth = self.login.auth.unwrap_or(match self.wire.auth_code() {
             0 => Auth::None,
             10 => Auth::Scram,
             _ => Auth::Password,
-        };
+        });
         let login = Login {
             user: &self.login.user,
             database: &self.login.database,

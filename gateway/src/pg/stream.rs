@@ -1,34 +1,53 @@
-//! A socket to a client or a server, over TCP or a unix socket.
+//! A socket to a client or a server, over TCP, TLS or a unix socket.
 
-use crate::settings::Upstream;
+use crate::{
+    settings::Upstream,
+    tls::{Back, Reached},
+};
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::TlsStream;
 
-/// One of two kinds of socket.
+/// One of the kinds of socket.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Protected>),
+    /// A socket that was lost while TLS was being agreed on.
+    Gone,
 }
 
-/// Connects to the server behind the gate.
-pub(super) async fn connect(upstream: &Upstream) -> io::Result<Stream> {
+/// A TLS session over TCP.
+#[derive(Debug)]
+pub(super) struct Protected {
+    stream: TlsStream<TcpStream>,
+    /// Bytes of the writer that are encrypted, and not all sent yet.
+    owed: usize,
+}
+
+/// Connects to the server behind the gate, with TLS where that is wanted.
+pub(super) async fn connect(upstream: &Upstream, back: Option<&Back>) -> io::Result<Stream> {
     let connecting = async {
-        match upstream.socket() {
-            Some(path) => UnixStream::connect(path).await.map(Stream::Unix),
-            None => {
-                let stream = TcpStream::connect((upstream.host.as_str(), upstream.port)).await?;
-                settle(&stream)?;
-                Ok(Stream::Tcp(stream))
-            }
+        if let Some(path) = upstream.socket() {
+            return UnixStream::connect(path).await.map(Stream::Unix);
+        }
+        let stream = TcpStream::connect((upstream.host.as_str(), upstream.port)).await?;
+        settle(&stream)?;
+        match back {
+            None => Ok(Stream::Tcp(stream)),
+            Some(back) => match back.reach(stream).await? {
+                Reached::Plain(stream) => Ok(Stream::Tcp(stream)),
+                Reached::Protected(stream) => Ok(Stream::tls(TlsStream::Client(*stream))),
+            },
         }
     };
     match tokio::time::timeout(CONNECT_MAX, connecting).await {
@@ -44,11 +63,28 @@ pub(super) fn settle(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
+impl Stream {
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(Protected { stream, owed: 0 }))
+    }
+
+    /// Whether nobody on the way can read what is sent.
+    pub(super) fn is_private(&self) -> bool {
+        match self {
+            Self::Tls(_) | Self::Unix(_) => true,
+            Self::Tcp(stream) => stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()),
+            Self::Gone => false,
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(protected) => protected.poll_read(cx, buf),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 }
@@ -58,6 +94,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(protected) => protected.poll_write(cx, buf),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
@@ -65,6 +103,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(protected) => Pin::new(&mut protected.stream).poll_flush(cx),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 
@@ -72,7 +112,51 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(protected) => Pin::new(&mut protected.stream).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Ok(())),
         }
+    }
+}
+
+impl Protected {
+    /// An end without TLS's own goodbye is an end: messages have lengths, so nothing cut off passes for whole.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            polled => polled,
+        }
+    }
+
+    /// Says that bytes are written only when they have left for the network, so that nobody need remember to flush.
+    /// A caller that was told to wait comes again with the same bytes in front.
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.owed == 0 {
+            self.owed = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.owed)))
+    }
+}
+
+impl Drop for Protected {
+    /// Says goodbye in TLS's way, if the network takes it at once.
+    fn drop(&mut self) {
+        let mut goodbye = Vec::new();
+        let socket = match &mut self.stream {
+            TlsStream::Client(stream) => {
+                let (socket, session) = stream.get_mut();
+                session.send_close_notify();
+                let _ = session.write_tls(&mut goodbye);
+                socket
+            }
+            TlsStream::Server(stream) => {
+                let (socket, session) = stream.get_mut();
+                session.send_close_notify();
+                let _ = session.write_tls(&mut goodbye);
+                socket
+            }
+        };
+        let _ = socket.try_write(&goodbye);
     }
 }
 

@@ -63,6 +63,8 @@ fn settings(folder: &Path, server: &Server, recorder: SocketAddr) -> Settings {
         mode: None,
         recorder,
         workers: 1,
+        tls: None,
+        login: None,
         limits: clyra_gateway::Limits::default(),
     }
 }
