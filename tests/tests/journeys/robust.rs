@@ -271,6 +271,21 @@ async fn idle_clients_cost_little() {
 }
 
 #[tokio::test]
+async fn a_low_soft_limit_of_files_does_not_bind() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let own = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum: own.maximum }).unwrap();
+    let (house, server) = house(Manner::Answers, &[]).await;
+    setrlimit(Resource::Nofile, own).unwrap();
+    let gate = house.addr("listen").unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..300 {
+        clients.push(enter(gate).await);
+    }
+    assert_eq!(server.open(), 300);
+}
+
+#[tokio::test]
 async fn thousands_come_and_go_without_a_trace() {
     let (house, server) = house(Manner::Answers, &[]).await;
     let gate = house.addr("listen").unwrap();
