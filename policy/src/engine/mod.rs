@@ -50,13 +50,17 @@ impl Policy {
         let caller = self.known(caller);
         let moved = moment.path_changed.then(|| facts.behind_changed_path());
         let facts = moved.as_ref().unwrap_or(facts);
+        let here = |name: &str| match prepared(name) {
+            Some(body) if moment.path_changed => Some(Arc::new(body.behind_changed_path())),
+            body => body,
+        };
         if let Some(catalog) = &self.catalog {
             let strict = self.unknown_names != Some(Unparsed::Allow);
             let wide = |facts: &Facts| catalog.widen(facts, &caller.user, strict);
-            let prepared = |name: &str| prepared(name).map(|body| Arc::new(wide(&body)));
+            let prepared = |name: &str| here(name).map(|body| Arc::new(wide(&body)));
             return self.judge(&caller, &Scene::new(&wide(facts), &prepared).at(*moment), kill);
         }
-        self.judge(&caller, &Scene::new(facts, prepared).at(*moment), kill)
+        self.judge(&caller, &Scene::new(facts, &here).at(*moment), kill)
     }
 
     fn judge(&self, caller: &Caller, scene: &Scene<'_>, kill: KillLevel) -> Decision {

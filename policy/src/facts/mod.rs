@@ -149,6 +149,15 @@ impl Facts {
         self
     }
 
+    /// Whether, after this message, bare names may lead to other schemas than when the session began; `before` says
+    /// whether they did before it. A rollback may bring back an earlier path, so that only DISCARD ALL ends it.
+    pub fn path_changed(&self, before: bool) -> bool {
+        self.statements.iter().fold(before, |changed, one| {
+            let fresh = one.verb == Verb::Discard && one.settings.iter().any(|set| *set == Setting::All);
+            (changed && !fresh) || one.settings.iter().any(session::leads_elsewhere)
+        })
+    }
+
     /// The same facts after a change of the search path.
     pub(crate) fn behind_changed_path(&self) -> Self {
         let mut facts = self.clone();

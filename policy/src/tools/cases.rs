@@ -2,7 +2,7 @@
 
 use super::eval::Sql;
 use super::session::{Played, play};
-use crate::{Login, Policy, PolicyError};
+use crate::{Login, Moment, Policy, PolicyError};
 use clyra_spec::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
@@ -60,7 +60,7 @@ fn failure(policy: &Policy, case: &Spanned<Case>) -> Option<CaseFailure> {
         application: case.application.as_deref().unwrap_or_default(),
         tenant: case.tenant.as_deref(),
     };
-    let played = play(policy, &login, case.sql.messages());
+    let played = play(policy, &login, case.sql.messages(), &Moment::default());
     if case.fits(&played) {
         return None;
     }

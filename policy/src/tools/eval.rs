@@ -2,13 +2,14 @@
 
 use super::StatementView;
 use super::session::{Played, RuleView, play};
-use crate::{EvalError, Login, Policy};
+use crate::{EvalError, Login, Moment, Policy};
 use serde::{Deserialize, Serialize};
 
 /// Judges one JSON line of a corpus and answers with one JSON line.
 ///
-/// In: `{"id", "sql", "user"?, "database"?, "application"?, "tenant"?, "params"?}`, where `sql` is a text or a list
-/// of texts, which are the messages of one session. Out: `{"id", "verdict", "enforced", "rules", "facts"}`; the
+/// In: `{"id", "sql", "user"?, "database"?, "application"?, "tenant"?, "change_intent"?, "at_us"?, "params"?}`, where
+/// `sql` is a text or a list of texts, which are the messages of one session, and `at_us` microseconds since 1970.
+/// Out: `{"id", "verdict", "enforced", "rules", "facts"}`; the
 /// verdict is `deny` when any message is denied, whether or not the mode would carry it out.
 ///
 /// # Errors
@@ -39,6 +40,10 @@ pub(super) struct Line {
     application: String,
     #[serde(default)]
     tenant: Option<String>,
+    #[serde(default)]
+    change_intent: Option<String>,
+    #[serde(default)]
+    at_us: Option<u64>,
 }
 
 impl Line {
@@ -58,7 +63,9 @@ impl Line {
             application: &self.application,
             tenant: self.tenant.as_deref(),
         };
-        play(policy, &login, self.sql.messages())
+        let change_intent = self.change_intent.as_deref();
+        let moment = Moment { now_us: self.at_us, change_intent, path_changed: false };
+        play(policy, &login, self.sql.messages(), &moment)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plays the messages of one session past a policy, for the tools; it never keeps a message that was refused.
 
 use super::StatementView;
-use crate::{Facts, Login, Policy};
+use crate::{Facts, Login, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,15 +29,17 @@ pub struct RuleView {
     pub reason: &'static str,
 }
 
-/// Plays `messages`, which are those of one session of `login`.
-pub(super) fn play(policy: &Policy, login: &Login<'_>, messages: &[String]) -> Played {
+/// Plays `messages`, which are those of one session of `login`, at one moment.
+pub(super) fn play(policy: &Policy, login: &Login<'_>, messages: &[String], moment: &Moment<'_>) -> Played {
     let caller = policy.caller(login);
     let mut played =
         Played { verdict: Verdict::Allow, enforced: false, rules: Vec::new(), statements: Vec::new() };
     let mut session = Session::default();
     for message in messages {
         let facts = Arc::new(Facts::of_postgres(message.as_bytes()));
-        let decision = policy.decide(&caller, &facts, KillLevel::Observe, &|name| session.prepared(name));
+        let moment = Moment { path_changed: session.path_changed, ..*moment };
+        let decision =
+            policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|name| session.prepared(name));
         played.statements.extend(facts.statements.iter().map(StatementView::of));
         if decision.verdict != Verdict::Allow {
             played.verdict = Verdict::Deny;
@@ -61,6 +63,7 @@ pub(super) fn play(policy: &Policy, login: &Login<'_>, messages: &[String]) -> P
 #[derive(Default)]
 struct Session {
     prepared: BTreeMap<Box<str>, Arc<Facts>>,
+    path_changed: bool,
 }
 
 impl Session {
@@ -69,6 +72,7 @@ impl Session {
     }
 
     fn after(&mut self, facts: &Arc<Facts>) {
+        self.path_changed = facts.path_changed(self.path_changed);
         for statement in &facts.statements {
             match &statement.deallocates {
                 Some(Some(name)) => _ = self.prepared.remove(name),
