@@ -8,6 +8,7 @@ use crate::{
         bundle::{self, BundleVerb},
         kill::{self, KillVerb},
         policy::{self, PolicyVerb},
+        recorder::{self, RecorderVerb},
         run::{self, RunArgs, RunIdVerb},
         shell::{self, Completion, ManArgs},
         status::{self, StatusArgs},
@@ -40,6 +41,9 @@ pub enum Verb {
     /// Cut, verify and show evidence bundles
     #[command(subcommand)]
     Bundle(BundleVerb),
+    /// Run a recorder by itself, check its files, make its index anew
+    #[command(subcommand)]
+    Recorder(RecorderVerb),
     /// Run a command whose statements become one run
     Run(RunArgs),
     /// Make and close run ids
@@ -65,6 +69,7 @@ impl Verb {
             Self::Kill(verb) => kill::run(verb).await,
             Self::Policy(verb) => policy::run(verb),
             Self::Bundle(verb) => bundle::run(verb).await,
+            Self::Recorder(verb) => recorder::run(verb).await,
             Self::Run(args) => run::run(args).await,
             Self::RunId(verb) => run::run_id(verb).await,
             Self::Status(args) => status::run(args).await,

@@ -10,6 +10,7 @@ mod secure;
 
 pub(crate) use data::{DEMO_RULES, is_held};
 pub(crate) use doors::Doors;
+pub(crate) use faults::of_recorder;
 pub(crate) use house::{House, Plan};
 
 use crate::{
