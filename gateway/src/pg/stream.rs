@@ -59,7 +59,9 @@ pub(super) async fn connect(upstream: &Upstream, back: Option<&Back>) -> io::Res
 /// Small messages go at once, and a dead peer is noticed.
 pub(super) fn settle(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10));
     socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
