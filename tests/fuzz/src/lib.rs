@@ -10,7 +10,9 @@
 //! clyra_fuzz::split_anywhere(b"\x03Q\0\0\0\x0dselect 1\0");
 //! ```
 
-use clyra_wire::{Ask, End, Heard, Opening, Refusal, Refused, Session, Step, WireError, error_response, opening};
+use clyra_wire::{
+    Ask, End, Heard, Opening, Refusal, Refused, Session, Step, WireError, error_response, opening,
+};
 
 /// The first packet of a connection.
 pub fn startup(bytes: &[u8]) {
