@@ -11,6 +11,7 @@ from regress import PgRegress
 # A test that hangs is a difference, too.
 TEST_S, SUITE_S = 120, 2400
 VERSIONS = {"psycopg2": "2.9.5-1", "asyncpg": "0.27.0-1", "psycopg3": "3.1.7-4", "sqlalchemy": "1.4.46+ds1-1",
+            "own_psycopg3": "3.3.9",
             "sqlalchemy_psycopg3": "2.0.58", "sqlalchemy_asyncpg": "2.0.58"}
 
 
@@ -75,6 +76,18 @@ class Psycopg3(Pytest):
                           "-m", "not slow and not timing and not crdb")
 
 
+class OwnPsycopg3(Pytest):
+    """Our own tests of what only psycopg 3 does on the wire, at its newest version."""
+
+    def __init__(self, version):
+        self.python = fetch.venv(f"psycopg3-{version}", f"psycopg[binary]=={version}", *PYTEST)
+
+    def run(self, stand, work, only=None):
+        shutil.copytree(os.path.join(HERE, "own"), os.path.join(work, "own"))
+        dsn = f"host=127.0.0.1 port={stand.port} user=postgres dbname=postgres"
+        return run_pytest(self.python, work, only or ["own"], {"CLYRA_DSN": dsn})
+
+
 class Sqlalchemy(Pytest):
     """SQLAlchemy's tests of its PostgreSQL dialect and of what speaks to a server most, over one of the drivers."""
 
@@ -136,7 +149,8 @@ def upstream(version):
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTEST = ("pytest<8", "pytest-timeout")
-SUITES = {"psycopg2": Psycopg2, "asyncpg": Asyncpg, "psycopg3": Psycopg3, "sqlalchemy": Sqlalchemy,
+SUITES = {"psycopg2": Psycopg2, "asyncpg": Asyncpg, "psycopg3": Psycopg3, "own_psycopg3": OwnPsycopg3,
+          "sqlalchemy": Sqlalchemy,
           "sqlalchemy_psycopg3": SqlalchemyPsycopg3, "sqlalchemy_asyncpg": SqlalchemyAsyncpg, "pg_regress": PgRegress}
 SQLALCHEMY_PARTS = ["test/dialect/postgresql", "test/dialect/test_suite.py", "test/engine", "test/sql/test_query.py",
                     "test/sql/test_returning.py", "test/orm/test_transaction.py"]
