@@ -1,0 +1,33 @@
+//! Journeys under TLS and with logins at the gateway: certificates by openssl, clients by libpq, a server with `ssl = on`.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod clients;
+mod logins;
+mod papers;
+mod servers;
+
+use std::{
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Until when something must have come true.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+/// What psql says to one statement: whether it was done, and all its words.
+fn psql(addr: SocketAddr, options: &str, sql: &str) -> (bool, String) {
+    let target =
+        format!("hostaddr=127.0.0.1 port={} dbname=shop application_name=journey {options}", addr.port());
+    let output = Command::new("psql")
+        .args(["-X", "-A", "-t", "-q", "-c", sql, &target])
+        .env("PGPASSWORD", "pw")
+        .env("PGCONNECT_TIMEOUT", "20")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).trim().to_owned())
+}
