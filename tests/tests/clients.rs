@@ -21,6 +21,11 @@ fn asyncpg_passes_the_same_tests() {
     check(&words);
 }
 
+#[test]
+fn psycopg3_says_and_hears_the_same() {
+    check(&["--suite", "own_psycopg3", "--at-least", "21"]);
+}
+
 fn check(words: &[&str]) {
     let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/run.py");
     let clyra = clyra_tests::program("clyra").unwrap();
