@@ -103,8 +103,7 @@ impl Gate {
         self.refresh(visitor);
         let at_us = clock::now_us();
         let asked = Instant::now();
-        let decision =
-            visitor.force.policy.decide(&visitor.caller, &known.facts, self.kill.level(), prepared);
+        let decision = visitor.judge(&known.facts, self.kill.level(), at_us, prepared);
         let decided_us = clock::micros(asked);
         self.metrics.decided(&decision);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one decision stay far below 2^53")]
@@ -127,6 +126,7 @@ impl Gate {
         if let Err(shut) = self.admit(visitor, &mut ticket).await {
             return Passage::Shut(shut);
         }
+        visitor.went(&ticket.known.facts);
         ticket.sent = Instant::now();
         Passage::Go(ticket)
     }
@@ -139,8 +139,7 @@ impl Gate {
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> bool {
         self.refresh(visitor);
-        let level = self.kill.level();
-        visitor.force.policy.decide(&visitor.caller, &known.facts, level, prepared).refusal.is_none()
+        visitor.judge(&known.facts, self.kill.level(), clock::now_us(), prepared).refusal.is_none()
     }
 
     /// What became of a message that was let pass.

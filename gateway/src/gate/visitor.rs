@@ -3,8 +3,8 @@
 
 use super::{Force, Gate};
 use crate::draft::{Draft, RunClaims, SessionCard};
-use clyra_policy::{Caller, Login};
-use clyra_spec::Auth;
+use clyra_policy::{Caller, Decision, Facts, Login, Moment};
+use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
 /// Who stands before the gate: one per session.
@@ -18,6 +18,28 @@ pub(crate) struct Visitor {
     pub(super) caller: Caller,
     pub(super) card: Arc<SessionCard>,
     pub(crate) run: Option<Arc<RunClaims>>,
+    /// A message has changed where bare names lead.
+    path_changed: bool,
+}
+
+impl Visitor {
+    /// What the policy says of a message of this visitor.
+    pub(super) fn judge(
+        &self,
+        facts: &Facts,
+        level: KillLevel,
+        now_us: u64,
+        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+    ) -> Decision {
+        let change_intent = self.run.as_ref().and_then(|run| run.change_intent.as_deref());
+        let moment = Moment { now_us: Some(now_us), change_intent, path_changed: self.path_changed };
+        self.force.policy.decide_at(&self.caller, facts, level, &moment, prepared)
+    }
+
+    /// A message went on to the server.
+    pub(super) fn went(&mut self, facts: &Facts) {
+        self.path_changed = facts.path_changed(self.path_changed);
+    }
 }
 
 impl Gate {
@@ -39,6 +61,7 @@ impl Gate {
             caller,
             card,
             run,
+            path_changed: false,
         }
     }
 
