@@ -153,7 +153,7 @@ impl Facts {
     /// whether they did before it. A rollback may bring back an earlier path, so that only DISCARD ALL ends it.
     pub fn path_changed(&self, before: bool) -> bool {
         self.statements.iter().fold(before, |changed, one| {
-            let fresh = one.verb == Verb::Discard && one.settings.iter().any(|set| *set == Setting::All);
+            let fresh = one.verb == Verb::Discard && one.settings.contains(&Setting::All);
             (changed && !fresh) || one.settings.iter().any(session::leads_elsewhere)
         })
     }
