@@ -100,12 +100,15 @@ pub(crate) struct Change {
 pub(crate) enum Does {
     /// New rows: each listed column with its values, `None` when one of them is no plain value; nothing when the
     /// columns are not listed.
-    Insert(Option<Vec<(Box<str>, Option<Vec<Value>>)>>),
+    Insert(Option<Columns>),
     /// Rows of a block are changed or deleted: what is assigned.
     Rows(Vec<(Box<str>, Option<Value>)>),
     /// Rows that an INSERT meets are changed: what is assigned, and the conditions on them.
     Conflict { alias: Box<str>, sets: Vec<(Box<str>, Option<Value>)>, conditions: Vec<Condition>, leak: bool },
 }
+
+/// Columns with all of their values; `None` where one is no plain value.
+pub(crate) type Columns = Vec<(Box<str>, Option<Vec<Value>>)>;
 
 /// A name of at most two parts, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::from::{self, JOINS_MAX};
 use super::term::{DEPTH_MAX, byte, column, conditions, name_of, value};
-use super::{Block, Change, Does, Name, Reading, Value, leak};
+use super::{Block, Change, Columns, Does, Name, Reading, Value, leak};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{
     CopyStmt, DeleteStmt, InsertStmt, MergeStmt, OnConflictClause, RangeVar, ResTarget, ReturningClause,
@@ -346,8 +346,6 @@ impl<'a> Walk<'a> {
         self.returning(change.returning_clause(), scope);
     }
 }
-
-type Columns = Vec<(Box<str>, Option<Vec<Value>>)>;
 
 /// The listed columns of an INSERT with the values that its query gives them.
 fn columns(listed: &[&ResTarget], query: Node<'_>) -> Columns {

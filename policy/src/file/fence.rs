@@ -10,7 +10,7 @@ use crate::policy::TablePattern;
 /// `{column, tables, shared?}`; an entry of `shared` that ends with `()` names a function.
 pub(super) fn fence(value: &Spot<super::Yaml>) -> Result<Guard, Fault> {
     let fields = Fields::new(value, &["column", "tables", "shared"])?;
-    let shared = fields.optional("shared", |value| list_of(value, |one| shared(one)))?.unwrap_or_default();
+    let shared = fields.optional("shared", |value| list_of(value, shared))?.unwrap_or_default();
     let (mut open, mut functions) = (Vec::new(), Vec::new());
     for (pattern, is_function) in shared {
         if is_function { functions.push(pattern) } else { open.push(pattern) }
