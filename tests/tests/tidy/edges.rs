@@ -121,13 +121,16 @@ fn is_part(rest: &str) -> bool {
     rest.starts_with('-')
 }
 
-/// The parser's name outside the folder that alone may know it.
+/// Where statements are read.
+const PARSER_ROOMS: [&str; 3] = ["policy/src/facts/", "policy/src/detail/", "policy/src/blocks/"];
+
+/// The parser's name outside the folders that alone may know it.
 pub(crate) fn parser_outside_facts(file: &File) -> Vec<Finding> {
-    let inside = file.path.starts_with("policy/src/facts/");
+    let inside = PARSER_ROOMS.iter().any(|room| file.path.starts_with(room));
     let ours = file.path.contains("/src/") && file.is_rust() && !inside;
     let parser = concat!("pg_raw", "_parse::");
     if ours && file.text.contains(parser) {
-        return vec![Finding::new(&file.path, "only `policy/src/facts/` may know the parser")];
+        return vec![Finding::new(&file.path, "only `facts`, `detail` and `blocks` of `policy` may know the parser")];
     }
     Vec::new()
 }
