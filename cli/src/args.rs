@@ -29,7 +29,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Start gateway, recorder and, when no upstream is given, a PostgreSQL of its own
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Play the whole story against a running house, or one of its own, and print what was observed
     Demo(DemoArgs),
     /// Turn the kill switch
@@ -64,10 +64,10 @@ impl Verb {
     /// As the command's room says.
     pub async fn run(self) -> Result<u8, Error> {
         match self {
-            Self::Up(args) => up::run(args).await,
+            Self::Up(args) => up::run(*args).await,
             Self::Demo(args) => demo::run(args).await,
             Self::Kill(verb) => kill::run(verb).await,
-            Self::Policy(verb) => policy::run(verb),
+            Self::Policy(verb) => policy::run(verb).await,
             Self::Bundle(verb) => bundle::run(verb).await,
             Self::Recorder(verb) => recorder::run(verb).await,
             Self::Run(args) => run::run(args).await,

@@ -30,6 +30,7 @@ mod demo;
 pub mod error;
 mod peek;
 mod peer;
+mod rules;
 mod standing;
 pub mod tell;
 mod up;

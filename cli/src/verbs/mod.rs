@@ -12,7 +12,7 @@ use crate::{error::Error, tell};
 use serde::Serialize;
 
 /// Prints one line, or the record as one line of JSON when that was asked for.
-fn say(json: bool, record: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Error> {
+pub(crate) fn say(json: bool, record: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Error> {
     let line = if json {
         serde_json::to_string(record)
             .map_err(|error| Error::Ours { doing: "writing JSON", why: error.to_string() })?

@@ -1,7 +1,12 @@
 //! `clyra policy`: check, explain and try out policies. Files are read here; the judge is `clyra-policy`.
 
 use super::say;
-use crate::{error::Error, standing::write_whole, tell};
+use crate::{
+    error::Error,
+    rules::{self, Diff, Test, catalog::CatalogArgs},
+    standing::write_whole,
+    tell,
+};
 use clap::{Args, Subcommand};
 use clyra_policy::{EvalError, Login, Policy, tools};
 use serde_json::json;
@@ -9,6 +14,7 @@ use std::{
     fs,
     io::{self, BufRead, Read as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The verbs on policies.
@@ -32,12 +38,36 @@ Examples:
     Explain(Explain),
     /// Judge a corpus: JSON lines in, one verdict a line out
     #[command(after_help = "\
-Input lines:  {\"id\", \"sql\", \"user\"?, \"database\"?, \"application\"?, \"tenant\"?, \"params\"?: [..]}
+Input lines:  {\"id\", \"sql\", \"user\"?, \"database\"?, \"application\"?, \"tenant\"?, \"change_intent\"?, \"at_us\"?, \"params\"?: [..]}
 Output lines: {\"id\", \"verdict\": \"allow|deny\", \"enforced\", \"rules\": [{\"id\", \"reason\"}], \"facts\"}
 
 Example:
   clyra policy eval --policy shop.yaml --dialect postgres --in corpus.jsonl --out verdicts.jsonl")]
     Eval(Eval),
+    /// Try a policy on files of cases: statements, and what must become of them
+    #[command(after_help = "\
+A case:  {name?, sql, user?, database?, application?, tenant?, expect: allow|deny, rule?, reason?}
+         `sql` is a text, or a list of the messages of one session. The verdict counts in shadow mode too.
+Exit code 1 when a case comes out otherwise.
+
+Example:
+  clyra policy test --policy shop.yaml shop.cases.yaml")]
+    Test(Test),
+    /// Show the lines of a corpus on which two policies differ
+    #[command(after_help = "\
+Input lines are those of `clyra policy eval`. Exit code 1 when there are differences.
+
+Example:
+  clyra policy diff shop.yaml shop-next.yaml --in corpus.jsonl")]
+    Diff(Diff),
+    /// Take a snapshot of what a database defines: views, rules, functions, inheritance
+    #[command(after_help = "\
+The snapshot holds names and what bodies touch, never a body. PostgreSQL 14 or later; no TLS.
+
+Example:
+  clyra policy catalog --upstream postgres://app@localhost/shop --out shop.catalog.json
+  clyra policy eval --policy shop.yaml --catalog shop.catalog.json --in corpus.jsonl --out verdicts.jsonl")]
+    Catalog(CatalogArgs),
     /// Print the policy that `clyra up` begins with
     #[command(after_help = "Example:\n  clyra policy show-starter > shop.yaml")]
     ShowStarter,
@@ -75,6 +105,9 @@ pub struct Eval {
     /// Policy file
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
+    /// Snapshot of the database, from `clyra policy catalog`
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
     /// SQL dialect of the statements
     #[arg(long, value_name = "NAME", default_value = "postgres")]
     dialect: String,
@@ -87,11 +120,14 @@ pub struct Eval {
 }
 
 /// Does what was asked with policies.
-pub(crate) fn run(verb: PolicyVerb) -> Result<u8, Error> {
+pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
     match verb {
         PolicyVerb::Lint { files, json } => lint(&files, json),
         PolicyVerb::Explain(args) => explain(&args),
         PolicyVerb::Eval(args) => eval(&args),
+        PolicyVerb::Test(args) => rules::test(&args),
+        PolicyVerb::Diff(args) => rules::diff(&args),
+        PolicyVerb::Catalog(args) => rules::catalog::run(&args).await,
         PolicyVerb::ShowStarter => {
             tell::bytes(Policy::STARTER.as_bytes())?;
             Ok(0)
@@ -155,7 +191,10 @@ fn explain(args: &Explain) -> Result<u8, Error> {
 }
 
 fn eval(args: &Eval) -> Result<u8, Error> {
-    let policy = read(&args.policy)?;
+    let mut policy = read(&args.policy)?;
+    if let Some(path) = &args.catalog {
+        policy = policy.with_catalog(Arc::new(rules::catalog::read(path)?));
+    }
     let source: Box<dyn BufRead> = if args.input == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
