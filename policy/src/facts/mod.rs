@@ -1,4 +1,5 @@
-//! What a message does, read with PostgreSQL's own grammar; it never judges and never keeps the text.
+//! What a message does, read with PostgreSQL's own grammar; it never judges. The text stays with it for a tenant fence,
+//! which reads it again when one asks.
 //!
 //! Known holes, which no grammar shows: views and functions over a table, rules and triggers, inheritance, the
 //! search path, `CREATE FOREIGN TABLE` (counts as not understood).
