@@ -26,6 +26,8 @@ const SHOP: &str = r#"{"database": "shop", "server_version": "15.18", "relations
    "language":"plpgsql","extension":false,"row_argument":null,"body":"BEGIN PERFORM 1 FROM pay; RETURN NEW; END","steps":[]},
   {"schema":"public","name":"any_text","kind":"f","volatility":"s","security_definer":false,"gives_rows":false,
    "language":"plpgsql","extension":false,"row_argument":null,"body":"BEGIN EXECUTE $1; END","steps":[]},
+  {"schema":"public","name":"xpath_table","kind":"f","volatility":"s","security_definer":false,"gives_rows":true,
+   "language":"c","extension":true,"row_argument":null,"body":null,"steps":[]},
   {"schema":"public","name":"total","kind":"a","volatility":"i","security_definer":false,"gives_rows":false,
    "language":"internal","extension":false,"row_argument":null,"body":null,"steps":[["public","wipe"]]}],
  "operators": [{"schema":"public","name":"@!","function":["public","wipe"]},
@@ -95,6 +97,7 @@ fn what_only_reads_is_told_from_what_writes() {
         "select total(1)",
         "select any_text('')",
         "select stranger()",
+        "select xpath_table('id', 'v', 'pay', '/a', 'true')",
     ] {
         assert!(!verdict("read_only: true", "", sql), "must be denied: {sql}");
     }
