@@ -59,7 +59,7 @@ const BY_SCRAM: &str = "users: users.txt\nupstream:\n  user: app\n  password_fil
 const WHO: &str = "select current_user || ' ' || current_database()";
 
 async fn auth_of(house: &House, run: &str) -> serde_json::Value {
-    clyra_tests::receipts(&house.cut(run).await.unwrap())[0]["caller"]["auth"].clone()
+    crate::first_receipt(house, run).await["caller"]["auth"].clone()
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod logins;
 mod papers;
 mod servers;
 
+use clyra_tests::House;
 use std::{
     net::SocketAddr,
     process::Command,
@@ -30,4 +31,16 @@ fn psql(addr: SocketAddr, options: &str, sql: &str) -> (bool, String) {
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+/// A run's first receipt, once it is in the log.
+async fn first_receipt(house: &House, run: &str) -> serde_json::Value {
+    let deadline = soon();
+    loop {
+        let receipts = house.cut(run).await.map(|bundle| clyra_tests::receipts(&bundle)).unwrap_or_default();
+        if let Some(receipt) = receipts.first() {
+            return receipt.clone();
+        }
+        assert!(Instant::now() < deadline, "no receipt of run `{run}`");
+    }
 }
