@@ -52,6 +52,7 @@ impl Stage {
         ));
         let plan = Plan {
             doors: Doors::any(),
+            log_http: None,
             data: folder,
             upstream: None,
             policy: None,

@@ -11,6 +11,7 @@ use clyra_gateway::{ClientTls, Gateway, PolicyInForce, Upstream, gateway_key};
 use clyra_recorder::Recorder;
 use clyra_spec::Mode;
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     pin::pin,
 };
@@ -19,6 +20,8 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) doors: Doors,
+    /// Where the recorder shows its log over HTTP, for reading only.
+    pub(crate) log_http: Option<SocketAddr>,
     pub(crate) data: PathBuf,
     /// A server of somebody else's; without it a cluster of our own.
     pub(crate) upstream: Option<String>,
@@ -57,7 +60,8 @@ impl House {
         let policy = data.policy(plan.policy.as_deref())?;
         let upstream = plan.upstream.as_deref().map(parse).transpose()?;
         plan.doors.check()?;
-        for (flag, address) in plan.doors.exposed() {
+        let shown = plan.log_http.filter(|address| !address.ip().is_loopback());
+        for (flag, address) in plan.doors.exposed().chain(shown.map(|address| ("--log-http", address))) {
             say(&format!(
                 "take care: {flag} {address} can be reached from other machines, and asks for no login"
             ));
@@ -166,6 +170,11 @@ impl House {
         &self.standing
     }
 
+    /// Where the log is shown over HTTP.
+    pub(crate) fn log_http(&self) -> Option<SocketAddr> {
+        self.recorder.log_http()
+    }
+
     pub(crate) fn policy(&self) -> &PolicyInForce {
         &self.policy
     }
@@ -230,11 +239,16 @@ async fn start_recorder(plan: &Plan, data: &Data) -> Result<Recorder, Error> {
     let maker = gateway_key(data.folder()).map_err(|error| faults::of_gateway(error, data.folder()))?;
     let settings = clyra_recorder::Settings {
         listen: plan.doors.recorder,
-        log_http: None,
+        log_http: plan.log_http,
         data: data.folder().join("recorder"),
         makers: vec![maker],
     };
-    Recorder::start(settings).await.map_err(|error| faults::of_recorder(error, data.folder()))
+    Recorder::start(settings).await.map_err(|error| match error {
+        clyra_recorder::Error::Listen { addr, source } if Some(addr) == plan.log_http => {
+            doors::taken("--log-http", addr, &source)
+        }
+        other => faults::of_recorder(other, data.folder()),
+    })
 }
 
 /// Closes what is up already after a fault on the way up, and gives the fault back.

@@ -52,6 +52,9 @@ pub struct UpArgs {
     /// The recorder's gRPC
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6435", value_parser = crate::standing::address)]
     recorder: SocketAddr,
+    /// Show the recorder's log over HTTP for reading: /checkpoint, /tile/…, /entry/ID [default: not]
+    #[arg(long, value_name = "ADDR", value_parser = crate::standing::address)]
+    log_http: Option<SocketAddr>,
     /// Data folder: keys, spool, log, policy, own cluster
     #[arg(long, value_name = "DIR", default_value = "clyra-data")]
     data: PathBuf,
@@ -84,6 +87,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, Error> {
     };
     let opened = House::open_unless(args.plan()?, &say, signals.end()).await?;
     let Some(mut house) = opened else { return Ok(0) };
+    if let Some(addr) = house.log_http() {
+        say(&format!("the log is shown at http://{addr}/checkpoint"));
+    }
     // Whoever started it may have stopped listening; the house goes on.
     let _heard = if json {
         tell::line(&house.ready_record()?)
@@ -123,6 +129,7 @@ impl UpArgs {
                 metrics: self.metrics,
                 recorder: self.recorder,
             },
+            log_http: self.log_http,
             data: self.data,
             upstream: self.upstream,
             policy: self.policy,
