@@ -120,7 +120,9 @@ impl Walk<'_> {
             if !parted && at < bytes.len() && path == self.log.join(key("entries", tile, width)) {
                 health.fault(&path, at as u64, "bytes behind the last entry");
             }
-            self.narrower("entries", tile, width, &path, health)?;
+            if !parted {
+                self.narrower("entries", tile, width, &path, health)?;
+            }
         }
         Ok(())
     }

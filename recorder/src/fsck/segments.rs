@@ -12,7 +12,8 @@ use std::fs::{self, File};
 use std::path::Path;
 
 /// Checks every segment and the spare one; notes how far they reach.
-pub(super) fn check(folder: &Path, store: &Store, health: &mut Health) -> Result<(), Error> {
+/// Entries below `compared` are held against the tree.
+pub(super) fn check(folder: &Path, store: &Store, compared: u64, health: &mut Health) -> Result<(), Error> {
     health.size = health.published;
     let segments = wal::segments(folder)?;
     let last = segments.len().saturating_sub(1);
@@ -22,7 +23,7 @@ pub(super) fn check(folder: &Path, store: &Store, health: &mut Health) -> Result
         if next.is_some_and(|next| next != *index) {
             health.fault(path, 0, format!("expected index {}, found {index}", next.unwrap_or_default()));
         }
-        next = Some(segment(path, *index, number == last, store, health)?);
+        next = Some(segment(path, *index, number == last, (store, compared), health)?);
     }
     if let Some(next) = next {
         if next < health.published {
@@ -44,7 +45,13 @@ pub(super) fn check(folder: &Path, store: &Store, health: &mut Health) -> Result
 }
 
 /// Walks over one segment; the index behind its last frame.
-fn segment(path: &Path, index: u64, is_last: bool, store: &Store, health: &mut Health) -> Result<u64, Error> {
+fn segment(
+    path: &Path,
+    index: u64,
+    is_last: bool,
+    (store, compared): (&Store, u64),
+    health: &mut Health,
+) -> Result<u64, Error> {
     let file = File::open(path).map_err(Error::file("open", path))?;
     let (mut offset, mut at) = (0, index);
     loop {
@@ -53,7 +60,7 @@ fn segment(path: &Path, index: u64, is_last: bool, store: &Store, health: &mut H
                 if frame.index != at {
                     health.fault(path, offset, format!("expected index {at}, found {}", frame.index));
                 }
-                if let Some(index) = differs(&frame, store, health.published) {
+                if let Some(index) = differs(&frame, store, compared) {
                     health.fault(path, offset, format!("entry {index} is another one in the tree"));
                 }
                 (offset, at) = (frame.end, frame.next_index());
