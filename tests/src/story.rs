@@ -3,7 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::missing_panics_doc,
     reason = "only tests call this, and a test that cannot go on has failed"
 )]
