@@ -288,9 +288,12 @@ impl Clerk {
                 self.answer(&mut pile.waiters, place);
             }
         }
+        // Numbered before they are no longer waiting: what the gateway owes the recorder never looks less than it is.
+        self.state.issued.store(self.issuer.seq(), Relaxed);
         self.state.inbox.depth.fetch_sub(drafts.len() as u64, Relaxed);
         let closed = if self.stuck.is_none() { self.keep_books(pile.asks, now_us)? } else { Vec::new() };
         self.cut(false)?;
+        self.state.issued.store(self.issuer.seq(), Relaxed);
         self.store(!pile.waiters.is_empty() || !closed.is_empty());
         self.answer(&mut pile.waiters, usize::MAX);
         for (answer, count) in closed {

@@ -84,6 +84,7 @@ async fn trip(state: &Arc<State>, recorder: SocketAddr, key: &VerifyingKey, prog
         Err(end) => return end,
     };
     state.shelf.ack(reader.total(&state.shelf));
+    state.note_acked(held.epoch, held.seq);
     state.connected.store(true, Relaxed);
     *progress = true;
     carry(state, &to, &mut from, reader).await
@@ -175,7 +176,14 @@ async fn carry(
 impl State {
     fn acked(&self, sent: &Sent) {
         self.shelf.ack(sent.total);
+        self.note_acked(sent.end.0, sent.end.1);
         self.refusal.set(None);
+    }
+
+    fn note_acked(&self, epoch: u64, seq: u64) {
+        if epoch == self.epoch {
+            self.acked.store(seq, Relaxed);
+        }
     }
 }
 

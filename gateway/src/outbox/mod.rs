@@ -27,7 +27,7 @@ use shelf::Shelf;
 use spool::Spool;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -157,6 +157,10 @@ struct State {
     refusal: Notice,
     /// Set by the courier.
     connected: AtomicBool,
+    /// Of this epoch: the last entry that the clerk has numbered, and the last that the recorder holds.
+    issued: AtomicU64,
+    acked: AtomicU64,
+    epoch: u64,
 }
 
 /// The way of every receipt out of the gateway.
@@ -190,6 +194,9 @@ impl Outbox {
             disk: Notice::default(),
             refusal: Notice::default(),
             connected: AtomicBool::new(false),
+            issued: AtomicU64::new(0),
+            acked: AtomicU64::new(0),
+            epoch: spool.epoch(),
         });
         let epoch = spool.epoch();
         let pen = Pen::new(key.id(), key.name(), epoch, fastrand::u64(..));
@@ -245,9 +252,10 @@ impl Outbox {
         stored.unwrap_or_else(|_| Err(Shut { why: "the outbox has stopped".to_owned() }))
     }
 
-    /// Drafts that wait for the clerk.
+    /// Entries of this epoch that the recorder does not hold, drafts that wait for their number among them.
     pub(crate) fn depth(&self) -> u64 {
-        self.state.inbox.depth()
+        let numbered = self.state.issued.load(Relaxed).saturating_sub(self.state.acked.load(Relaxed));
+        self.state.inbox.depth() + numbered
     }
 
     /// Whether the recorder is there and has welcomed this gateway.

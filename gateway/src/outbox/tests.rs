@@ -208,7 +208,7 @@ async fn a_full_queue_shuts_the_gate_and_what_was_let_pass_is_told() {
         outbox.lost();
     }
     assert_eq!(outbox.close_run("nobody").await, None);
-    assert!(outbox.room().is_ok() && outbox.depth() == 0);
+    assert!(outbox.room().is_ok() && outbox.state.inbox.depth() == 0);
     let recorder = Memory::serve(&house, house.recorder).await;
     let held = recorder.wait_for(5).await;
     assert_eq!((story(&held[4]), &held[4]["count"]), ("gap outbox_full".into(), &3.into()));
