@@ -1,7 +1,7 @@
 //! Reads the guard of a rule; it never judges.
 
-use super::fields::{Fault, Fields, label, list, list_of, number};
 use super::fence::fence;
+use super::fields::{Fault, Fields, label, list, list_of, number};
 use super::rules::{tables, verbs};
 use super::window::{changes, window};
 use super::yaml::{Spot, Yaml};

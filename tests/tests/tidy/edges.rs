@@ -130,7 +130,10 @@ pub(crate) fn parser_outside_facts(file: &File) -> Vec<Finding> {
     let ours = file.path.contains("/src/") && file.is_rust() && !inside;
     let parser = concat!("pg_raw", "_parse::");
     if ours && file.text.contains(parser) {
-        return vec![Finding::new(&file.path, "only `facts`, `detail` and `blocks` of `policy` may know the parser")];
+        return vec![Finding::new(
+            &file.path,
+            "only `facts`, `detail` and `blocks` of `policy` may know the parser",
+        )];
     }
     Vec::new()
 }
