@@ -1,12 +1,7 @@
 //! Tools of other people on our evidence: a house is started, its bundle cut, and `foreign/run.py` has them check it and
 //! every vector; two crates read the log as any C2SP client would. It never judges by code of ours.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::string_slice,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test that cannot go on has failed")]
 
 use clyra_tests::{House, STRICT};
 use signed_note::{Note, StandardVerifier, VerifierList};

@@ -1,3 +1,5 @@
+//! What a catalog adds to the facts, as tables of statement and expectation. No server is asked.
+
 use super::Catalog;
 use crate::{Login, Policy};
 use clyra_spec::KillLevel;

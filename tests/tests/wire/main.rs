@@ -1,10 +1,6 @@
 //! The protocol and PostgreSQL's own tools through the gate: a client must not notice that it is there.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod login;
 mod relay;
