@@ -25,7 +25,7 @@ pub(crate) struct Ticket {
     pub(super) decided_us: u64,
     pub(super) began: Instant,
     pub(super) sent: Instant,
-    pub(super) bytes_in: u64,
+    pub(crate) bytes_in: u64,
     /// Ids of the intents, one per statement, in strict evidence.
     pub(super) intents: Vec<Uuid>,
     /// The outbox had no room: its receipts are counted as lost.

@@ -43,6 +43,8 @@ struct Relay {
     began: Instant,
     /// Bytes of the client that the wire waits for.
     needed: usize,
+    /// Bytes of statements that the server has not answered; their facts are held until then.
+    open_bytes: u64,
     /// Its place among the clients, while it lasts.
     _seat: Seat,
 }
@@ -88,6 +90,7 @@ impl Relay {
             visitor: None,
             began: Instant::now(),
             needed: 1,
+            open_bytes: 0,
             _seat: opened.seat,
         }
     }
@@ -128,6 +131,10 @@ impl Relay {
     /// Deals with the client's bytes; true when it takes its leave.
     async fn hear_client(&mut self) -> Result<bool, Broken> {
         loop {
+            if self.open_bytes > OPEN_BYTES_MAX {
+                self.needed = 1;
+                return Ok(false);
+            }
             let step = self.wire.client(&self.client.inbox).map_err(Broken::Wire)?;
             match step {
                 Step::More(bytes) => {
@@ -184,7 +191,10 @@ impl Relay {
         };
         match (passage, question.kind) {
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => self.wire.allow_parse(question.known),
-            (Some(Passage::Go(ticket)), Kind::Query) => self.wire.allow_query(ticket),
+            (Some(Passage::Go(ticket)), Kind::Query) => {
+                self.open_bytes += ticket.bytes_in;
+                self.wire.allow_query(ticket);
+            }
             (Some(Passage::Go(ticket)), Kind::Execute) => self.wire.allow_execute(ticket),
             (Some(Passage::Go(ticket)), Kind::Function) => self.wire.allow_function(ticket),
             (Some(Passage::Shut(error)), _) => match self.wire.refuse(error) {
@@ -216,6 +226,7 @@ impl Relay {
     /// Writes the receipts of what ended, and follows what SQL text prepared or forgot.
     fn settle(&mut self) {
         while let Some((ticket, end)) = self.wire.ended() {
+            self.open_bytes = self.open_bytes.saturating_sub(ticket.bytes_in);
             self.follow_names(&ticket, &end);
             if let Some(visitor) = &self.visitor {
                 self.house.gate.settle(visitor, &ticket, Some(&end));
@@ -310,6 +321,8 @@ impl Drop for Relay {
     }
 }
 
+/// So many bytes of statements may be open before the client is heard further: a pipeline of large ones stays small.
+const OPEN_BYTES_MAX: u64 = 1 << 20;
 /// So many bytes may wait for a slow peer before the other side is read no further.
 const OUTBOX_BYTES_MAX: usize = 256 << 10;
 /// So many bytes of a client may wait that cannot be dealt with yet.

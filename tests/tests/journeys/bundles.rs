@@ -2,7 +2,6 @@
 
 use crate::STRICT;
 use clyra_tests::House;
-use std::path::Path;
 
 pub(crate) use clyra_tests::{entries, receipts};
 
