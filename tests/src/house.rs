@@ -35,7 +35,15 @@ impl House {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_with(policy: &str, flags: &[&str]) -> anyhow::Result<Self> {
-        let folder = open_folder()?;
+        Self::start_in(&std::env::temp_dir(), policy, flags).await
+    }
+
+    /// As [`House::start_with`], with its folder below `place`.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_in(place: &Path, policy: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        let folder = open_folder_in(place)?;
         std::fs::write(folder.path().join("policy.yaml"), policy)?;
         let mut house = Self {
             folder,
@@ -263,7 +271,11 @@ pub async fn connect(addr: SocketAddr, options: &str) -> anyhow::Result<Client> 
 /// # Errors
 /// When it cannot be made.
 pub fn open_folder() -> std::io::Result<TempDir> {
-    let folder = tempfile::tempdir()?;
+    open_folder_in(&std::env::temp_dir())
+}
+
+fn open_folder_in(place: &Path) -> std::io::Result<TempDir> {
+    let folder = tempfile::tempdir_in(place)?;
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
     Ok(folder)
 }

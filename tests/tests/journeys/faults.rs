@@ -1,7 +1,7 @@
 //! What goes wrong at the start, and how it is said: exit code, the value, and what would be allowed.
 
 use crate::STRICT;
-use clyra_tests::{House, open_folder, program};
+use clyra_tests::{House, Server, open_folder, program};
 use std::{
     net::TcpListener,
     path::Path,
@@ -99,4 +99,72 @@ fn first_segment(folder: &Path) -> Option<std::path::PathBuf> {
         .collect();
     files.sort();
     files.into_iter().next()
+}
+
+#[tokio::test]
+async fn a_full_disk_shuts_the_gate_until_there_is_room() {
+    let server = Server::start("local all all trust\nhost all all 127.0.0.1/32 trust\n").await.unwrap();
+    let upstream = format!("postgres://{}/shop", server.addr);
+    let disk = SmallDisk::mount();
+    let house = House::start_in(disk.folder.path(), STRICT, &["--upstream", &upstream]).await.unwrap();
+    let client = house.through("options='-c clyra.run_id=full'").await.unwrap();
+    client.batch_execute("create table marks (id int)").await.unwrap();
+    let filler = disk.folder.path().join("filler");
+    let full = std::fs::write(&filler, vec![7; 200 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let mut written = Vec::new();
+    let refused = loop {
+        // A page may still have a little room; then there is none.
+        let id = i32::try_from(written.len()).unwrap();
+        match client.execute("insert into marks values ($1)", &[&id]).await {
+            Ok(_) => written.push(id),
+            Err(error) => break clyra_tests::refusal(error),
+        }
+        assert!(written.len() < 10_000, "a full disk must be noticed");
+    };
+    assert_eq!(refused.code().code(), "53400");
+    assert!(refused.detail().is_some_and(|why| why.contains("No space left")), "{refused:?}");
+    std::fs::remove_file(&filler).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while client.execute("insert into marks values (10000)", &[]).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "there is room again");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let stored: i64 = client.query_one("select count(*) from marks", &[]).await.unwrap().get(0);
+    assert_eq!(stored, i64::try_from(written.len()).unwrap() + 1, "what was refused did not run");
+    drop(client);
+    let receipts = crate::bundles::receipts(&house.cut("full").await.unwrap());
+    let intents = receipts
+        .iter()
+        .filter(|receipt| receipt["phase"] == "intent" && receipt["action"]["verb"] == "insert");
+    assert!(intents.count() > written.len(), "every row has its intent");
+}
+
+/// A disk of 150 MiB in memory. Mounting needs root, or sudo without a password, as `./check` itself does.
+struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let folder = open_folder().unwrap();
+        let place = folder.path().to_str().unwrap();
+        let said = privileged(&["mount", "-t", "tmpfs", "-o", "size=150m,mode=777", "tmpfs", place]);
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        Self { folder }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        privileged(&["umount", "-l", self.folder.path().to_str().unwrap_or_default()]);
+    }
+}
+
+fn privileged(words: &[&str]) -> std::process::Output {
+    if rustix::process::geteuid().is_root() {
+        Command::new(words[0]).args(&words[1..]).output().unwrap()
+    } else {
+        Command::new("sudo").arg("-n").args(words).output().unwrap()
+    }
 }
