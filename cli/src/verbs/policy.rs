@@ -24,8 +24,11 @@ pub enum PolicyVerb {
     #[command(after_help = "Example:\n  clyra policy lint clyra-data/policy.yaml")]
     Lint {
         /// Policy files
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "policy", value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// A policy file, named as the other commands name it
+        #[arg(long, value_name = "FILE")]
+        policy: Vec<PathBuf>,
         /// Print JSON, one line a file
         #[arg(long)]
         json: bool,
@@ -122,7 +125,7 @@ pub struct Eval {
 /// Does what was asked with policies.
 pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
     match verb {
-        PolicyVerb::Lint { files, json } => lint(&files, json),
+        PolicyVerb::Lint { files, policy, json } => lint(&[files, policy].concat(), json),
         PolicyVerb::Explain(args) => explain(&args),
         PolicyVerb::Eval(args) => eval(&args),
         PolicyVerb::Test(args) => rules::test(&args),
