@@ -131,10 +131,6 @@ impl Relay {
     /// Deals with the client's bytes; true when it takes its leave.
     async fn hear_client(&mut self) -> Result<bool, Broken> {
         loop {
-            if self.open_bytes > OPEN_BYTES_MAX {
-                self.needed = 1;
-                return Ok(false);
-            }
             let step = self.wire.client(&self.client.inbox).map_err(Broken::Wire)?;
             match step {
                 Step::More(bytes) => {
@@ -158,6 +154,11 @@ impl Relay {
                 Step::Leave(bytes) => {
                     self.client.hand(bytes, &mut self.server);
                     return Ok(true);
+                }
+                // Asked again when the server has answered some of what is open.
+                Step::Ask(_) if self.open_bytes > OPEN_BYTES_MAX => {
+                    self.needed = 1;
+                    return Ok(false);
                 }
                 Step::Ask(ask) => {
                     let Some(visitor) = self.visitor.as_mut() else {

@@ -78,6 +78,11 @@ async fn big_values_pass_in_small_memory() {
     let big = "x".repeat(64 << 20);
     let length: i32 = client.query_one("select length($1::text)", &[&big]).await.unwrap().get(0);
     assert_eq!(length, 64 << 20);
+    // As text of a statement, too: both what is read and what is too long for that.
+    for megabytes in [2, 6] {
+        let text = format!("select '{}' is null", "x".repeat(megabytes << 20));
+        client.batch_execute(&text).await.unwrap();
+    }
     let back: String = client.query_one("select repeat('y', 64 << 20)", &[]).await.unwrap().get(0);
     assert_eq!(back.len(), 64 << 20);
     let pid = house.standing["pid"].as_u64().unwrap();
