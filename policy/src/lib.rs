@@ -65,5 +65,5 @@ pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
 pub use fence::{TenantParameter, is_tenant};
 pub use memo::FactsMemo;
-pub use policy::{Caller, Evidence, Login, Moment, OnFull, Policy};
+pub use policy::{Caller, Evidence, Login, Moment, OnFull, Policy, Proof};
 pub use verbs::Verbs;

@@ -8,7 +8,7 @@ use crate::{
     tell,
 };
 use clap::{Args, Subcommand};
-use clyra_policy::{EvalError, Login, Policy, tools};
+use clyra_policy::{EvalError, Login, Policy, Proof, tools};
 use serde_json::json;
 use std::{
     fs,
@@ -37,7 +37,9 @@ pub enum PolicyVerb {
     #[command(after_help = "\
 Examples:
   clyra policy explain --sql \"DELETE FROM orders\"
-  clyra policy explain --policy shop.yaml --user app --application psql --sql - < change.sql")]
+  clyra policy explain --policy shop.yaml --user app --application psql --sql - < change.sql
+  clyra policy explain --policy shop.yaml --cert-san spiffe://corp/agents/seven --sql \"SELECT 1\"
+  clyra policy explain --policy shop.yaml --claim iss=https://id.example --claim team=data --sql \"SELECT 1\"")]
     Explain(Explain),
     /// Judge a corpus: JSON lines in, one verdict a line out
     #[command(after_help = "\
@@ -49,7 +51,8 @@ Example:
     Eval(Eval),
     /// Try a policy on files of cases: statements, and what must become of them
     #[command(after_help = "\
-A case:  {name?, sql, user?, database?, application?, tenant?, expect: allow|deny, rule?, reason?}
+A case:  {name?, sql, user?, database?, application?, tenant?, cert_san?, cert_cn?, claims?: {NAME: VALUE},
+          expect: allow|deny, rule?, reason?}
          `sql` is a text, or a list of the messages of one session. The verdict counts in shadow mode too.
 Exit code 1 when a case comes out otherwise.
 
@@ -97,6 +100,15 @@ pub struct Explain {
     /// For which tenant
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
+    /// A URI among the alternative names of its certificate, for `cert_san` in `callers:`
+    #[arg(long, value_name = "URI")]
+    cert_san: Vec<String>,
+    /// The common name of its certificate, for `cert_cn`
+    #[arg(long, value_name = "NAME")]
+    cert_cn: Option<String>,
+    /// A claim of its token, for `jwt`; several times for several
+    #[arg(long, value_name = "NAME=VALUE")]
+    claim: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -188,9 +200,23 @@ fn explain(args: &Explain) -> Result<u8, Error> {
         application: &args.application,
         tenant: args.tenant.as_deref(),
     };
-    let explanation = tools::explain(&policy, &login, &sql);
+    let explanation = tools::explain(&policy, &login, &Arc::new(args.proof()?), &sql);
     say(args.json, &explanation, || explanation.to_string())?;
     Ok(0)
+}
+
+impl Explain {
+    fn proof(&self) -> Result<Proof, Error> {
+        let mut proof =
+            Proof { common_name: self.cert_cn.clone(), uris: self.cert_san.clone(), ..Proof::default() };
+        for claim in &self.claim {
+            let (name, value) = claim.split_once('=').ok_or_else(|| {
+                Error::Usage(format!("--claim `{claim}` is no claim; allowed: NAME=VALUE, as in team=data"))
+            })?;
+            proof.claims.entry(name.to_owned()).or_default().push(value.to_owned());
+        }
+        Ok(proof)
+    }
 }
 
 fn eval(args: &Eval) -> Result<u8, Error> {

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Ids that no rule of a file may have.
-pub(crate) const BUILT_IN: [&str; 3] = ["kill", "unparsed", "core"];
+pub(crate) const BUILT_IN: [&str; 4] = ["kill", "caller", "unparsed", "core"];
 
 /// One voice in a judgement: what a rule, or a built-in, has found.
 pub(crate) struct Voice<'p> {
@@ -84,6 +84,10 @@ impl Policy {
     /// Everything that speaks against the message, in the order in which it counts.
     pub(crate) fn voices<'p>(&'p self, caller: &Caller, scene: &Scene<'_>) -> Vec<Voice<'p>> {
         let mut voices = Vec::new();
+        if let Some(why) = &caller.unnamed {
+            let enforced = self.is_guarded(caller);
+            voices.push(Voice { id: "caller", enforced, sqlstate: "28000", finding: unnamed(why) });
+        }
         let unparsed = caller.unparsed.unwrap_or(self.unparsed);
         if let Some((sqlstate, finding)) =
             scene.not_understood(self.unknown_prepared).filter(|_| unparsed == Unparsed::Deny)
@@ -109,7 +113,7 @@ impl Policy {
         if Arc::ptr_eq(&caller.digest, &self.digest) || caller.digest == self.digest {
             Cow::Borrowed(caller)
         } else {
-            Cow::Owned(self.caller(&caller.login()))
+            Cow::Owned(self.caller_with(&caller.login(), &caller.proof))
         }
     }
 
@@ -123,7 +127,7 @@ impl Policy {
 
     /// Whether anything is enforced for this caller. If so, what is not understood cannot pass either: it might
     /// be what the enforced rule forbids.
-    fn is_guarded(&self, caller: &Caller) -> bool {
+    pub(crate) fn is_guarded(&self, caller: &Caller) -> bool {
         let mode = self.mode_of(caller);
         mode == Mode::Enforce || self.rules_of(caller).any(|rule| rule.mode == Some(Mode::Enforce))
     }
@@ -152,6 +156,15 @@ impl Policy {
     }
 }
 
+fn unnamed(why: &str) -> Finding {
+    Finding {
+        reason: "caller_unnamed",
+        what: format!("a caller whom nobody can name: {why}"),
+        hint: "connect with the certificate or token that the policy's `callers:` asks for".to_owned(),
+        position: None,
+    }
+}
+
 fn core(scene: &Scene<'_>) -> Option<Finding> {
     scene.statements().find_map(|statement| {
         let Setting::Named { name, .. } = statement.settings.iter().find(|one| is_core(one))? else {
@@ -170,6 +183,7 @@ fn refusal(voice: &Voice<'_>) -> Refusal {
     let Finding { reason, what, hint, position } = &voice.finding;
     let message = match voice.id {
         "kill" => format!("clyra: the kill switch refuses {what}"),
+        "caller" => format!("clyra: the policy refuses {what}"),
         "unparsed" => format!("clyra: statement not understood: {what}"),
         "core" => format!("clyra: {what} is refused while rules are in force"),
         id => format!("clyra: rule `{id}` refuses {what}"),

@@ -1,5 +1,6 @@
 //! Reads a policy file: one document, typed, unknown keys refused with their place; it never opens files.
 
+mod callers;
 mod fence;
 mod fields;
 mod guards;
@@ -7,10 +8,10 @@ mod rules;
 mod window;
 mod yaml;
 
-use crate::policy::{CallerEntry, Policy, Unparsed};
+use crate::policy::{Policy, Unparsed};
 use crate::{Evidence, OnFull, PolicyError};
 use clyra_spec::{ActorKind, Mode, limits::POLICY_BYTES_MAX};
-use fields::{Fault, Fields, glob_list, label, list, list_of, word};
+use fields::{Fault, Fields, label, list, list_of, word};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
             "rules",
         ],
     )?;
-    let callers = fields.optional("callers", |value| list(value)?.iter().map(caller).collect())?;
+    let callers = fields.optional("callers", |value| list(value)?.iter().map(callers::caller).collect())?;
     Ok(Policy {
         name: fields.required("name", label)?,
         version: fields.required("version", version)?,
@@ -82,33 +83,6 @@ fn rules(fields: &Fields<'_>) -> Result<Vec<crate::policy::Rule>, Fault> {
         rules.push(rule);
     }
     Ok(rules)
-}
-
-fn caller(value: &Spot<Yaml>) -> Result<CallerEntry, Fault> {
-    let fields = Fields::new(value, &["match", "actor", "kind", "tenant", "mode", "unparsed"])?;
-    let place = fields.required("match", |value| {
-        let place = Fields::new(value, &["user", "application", "database"])?;
-        if place.is_empty() {
-            return Err(Fault::at(
-                value,
-                "an empty `match`; give at least one of: user, application, database",
-            ));
-        }
-        Ok(CallerEntry {
-            user: place.optional("user", glob_list)?.unwrap_or_default(),
-            application: place.optional("application", glob_list)?.unwrap_or_default(),
-            database: place.optional("database", glob_list)?.unwrap_or_default(),
-            ..CallerEntry::default()
-        })
-    })?;
-    Ok(CallerEntry {
-        actor: fields.optional("actor", label)?,
-        kind: fields.optional("kind", kind)?,
-        tenant: fields.optional("tenant", label)?,
-        mode: fields.optional("mode", mode)?,
-        unparsed: fields.optional("unparsed", unparsed)?,
-        ..place
-    })
 }
 
 fn version(value: &Spot<Yaml>) -> Result<u64, Fault> {

@@ -1,8 +1,7 @@
 //! Who asks, as a policy sees it; it never checks that a claim is true.
 
-use super::pattern::Glob;
 use clyra_spec::{ActorKind, Mode};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a caller said, and proved, when it came in.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +14,17 @@ pub struct Login<'a> {
     pub application: &'a str,
     /// The tenant, where something before the policy knows it.
     pub tenant: Option<&'a str>,
+}
+
+/// What a caller has proved beside its user name. It is fixed for a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Common name in its certificate's subject.
+    pub common_name: Option<String>,
+    /// URIs among its certificate's alternative names.
+    pub uris: Vec<String>,
+    /// Claims of its token, each with its values as texts.
+    pub claims: BTreeMap<String, Vec<String>>,
 }
 
 /// A login after the `callers:` section of a policy.
@@ -31,6 +41,10 @@ pub struct Caller {
     pub(crate) application: Box<str>,
     /// The tenant of the login itself, for a judgement under another policy.
     pub(crate) login_tenant: Option<Box<str>>,
+    /// What it has proved, for a judgement under another policy.
+    pub(crate) proof: Arc<Proof>,
+    /// Why nobody can say who it is, though the policy means to.
+    pub(crate) unnamed: Option<Box<str>>,
     pub(crate) mode: Option<Mode>,
     pub(crate) unparsed: Option<Unparsed>,
     /// Values that a tenant fence relies on are checked at Bind.
@@ -66,28 +80,4 @@ pub(crate) enum Unparsed {
     Deny,
     /// They pass.
     Allow,
-}
-
-/// One entry of `callers:`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CallerEntry {
-    pub(crate) user: Box<[Glob]>,
-    pub(crate) application: Box<[Glob]>,
-    pub(crate) database: Box<[Glob]>,
-    pub(crate) actor: Option<Box<str>>,
-    pub(crate) kind: Option<ActorKind>,
-    pub(crate) tenant: Option<Box<str>>,
-    pub(crate) mode: Option<Mode>,
-    pub(crate) unparsed: Option<Unparsed>,
-}
-
-impl CallerEntry {
-    /// Whether the entry is about this login; every part that is given must match.
-    pub(crate) fn matches(&self, login: &Login<'_>) -> bool {
-        let any =
-            |globs: &[Glob], label: &str| globs.is_empty() || globs.iter().any(|one| one.matches(label));
-        any(&self.user, login.user)
-            && any(&self.application, login.application)
-            && any(&self.database, login.database)
-    }
 }

@@ -1,15 +1,19 @@
 //! A policy, compiled from its file: what applies to whom; it never sees SQL text.
 
 mod caller;
+mod entry;
 mod moment;
 mod pattern;
 mod rule;
+mod template;
 
-pub use caller::{Caller, Login};
-pub(crate) use caller::{CallerEntry, Unparsed};
+pub(crate) use caller::Unparsed;
+pub use caller::{Caller, Login, Proof};
+pub(crate) use entry::{CallerEntry, KindOf};
 pub use moment::Moment;
 pub(crate) use pattern::{ColumnPattern, Glob, TablePattern};
 pub(crate) use rule::{Rule, When, touches};
+pub(crate) use template::Template;
 
 use crate::{Catalog, PolicyError, file};
 use clyra_spec::{Mode, RuleVerdict};
@@ -125,18 +129,31 @@ impl Policy {
         })
     }
 
-    /// Who this login is to the policy, and which rules can apply to it.
+    /// Who this login is to the policy, and which rules can apply to it, when it has proved nothing but its name.
     pub fn caller(&self, login: &Login<'_>) -> Caller {
+        self.caller_with(login, &Arc::default())
+    }
+
+    /// Who this login is to the policy, and which rules can apply to it.
+    pub fn caller_with(&self, login: &Login<'_>, proof: &Arc<Proof>) -> Caller {
         let nobody = CallerEntry::default();
-        let entry = self.callers.iter().find(|entry| entry.matches(login)).unwrap_or(&nobody);
+        let mut found = self.callers.iter().filter_map(|entry| Some((entry, entry.fits(login, proof)?)));
+        let (entry, bound) = found.next().unwrap_or((&nobody, Ok(Vec::new())));
+        let named = bound.and_then(|bound| entry.name(login, proof, &bound));
+        let (named, unnamed) = match named {
+            Ok(named) => (named, None),
+            Err(why) => (entry::Named::default(), Some(why.into())),
+        };
         let mut caller = Caller {
-            actor: entry.actor.clone().unwrap_or_else(|| login.user.into()),
-            kind: entry.kind.unwrap_or_default(),
-            tenant: login.tenant.map(Into::into).or_else(|| entry.tenant.clone()),
+            actor: named.actor.unwrap_or_else(|| login.user.into()),
+            kind: named.kind.unwrap_or_default(),
+            tenant: login.tenant.map(Into::into).or(named.tenant),
             user: login.user.into(),
             database: login.database.into(),
             application: login.application.into(),
             login_tenant: login.tenant.map(Into::into),
+            proof: Arc::clone(proof),
+            unnamed,
             mode: entry.mode,
             unparsed: entry.unparsed,
             checks_binds: false,
@@ -147,5 +164,11 @@ impl Policy {
         caller.rules =
             rules.filter(|(_, rule)| rule.when.selects_caller(&caller)).map(|(at, _)| at).collect();
         caller
+    }
+
+    /// Why this caller may not come in: its entry in `callers:` names it by a proof that lacks something, and that is
+    /// enforced. Its statements would be refused, too.
+    pub fn turns_away<'c>(&self, caller: &'c Caller) -> Option<&'c str> {
+        caller.unnamed.as_deref().filter(|_| self.is_guarded(caller))
     }
 }

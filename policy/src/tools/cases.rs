@@ -2,10 +2,11 @@
 
 use super::eval::Sql;
 use super::session::{Played, play};
-use crate::{Login, Moment, Policy, PolicyError};
+use crate::{Login, Moment, Policy, PolicyError, Proof};
 use clyra_spec::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What became of a file of cases.
 #[derive(Clone, Debug, Serialize)]
@@ -31,8 +32,8 @@ pub struct CaseFailure {
 
 /// Tries `policy` on the cases in `yaml`; `file` is what messages call it.
 ///
-/// A case is `{name?, sql, user?, database?, application?, tenant?, expect: allow|deny, rule?, reason?}`, where `sql`
-/// is a text or the list of a session's messages. The verdict counts, whether or not the mode would carry it out.
+/// A case is `{name?, sql, user?, database?, application?, tenant?, cert_san?, cert_cn?, claims?, expect: allow|deny, rule?,
+/// reason?}`, where `sql` is a text or the list of a session's messages. The verdict counts, whether or not the mode would carry it out.
 ///
 /// # Errors
 /// The first fault of the file, with its place.
@@ -60,7 +61,12 @@ fn failure(policy: &Policy, case: &Spanned<Case>) -> Option<CaseFailure> {
         application: case.application.as_deref().unwrap_or_default(),
         tenant: case.tenant.as_deref(),
     };
-    let played = play(policy, &login, case.sql.messages(), &Moment::default());
+    let played = play(
+        policy,
+        &policy.caller_with(&login, &Arc::new(case.proof())),
+        case.sql.messages(),
+        &Moment::default(),
+    );
     if case.fits(&played) {
         return None;
     }
@@ -97,6 +103,12 @@ struct Case {
     application: Option<String>,
     #[serde(default)]
     tenant: Option<String>,
+    #[serde(default)]
+    cert_san: Option<String>,
+    #[serde(default)]
+    cert_cn: Option<String>,
+    #[serde(default)]
+    claims: BTreeMap<String, String>,
     expect: Expect,
     #[serde(default)]
     rule: Option<String>,
@@ -112,6 +124,15 @@ enum Expect {
 }
 
 impl Case {
+    fn proof(&self) -> Proof {
+        let claims = self.claims.iter().map(|(name, value)| (name.clone(), vec![value.clone()]));
+        Proof {
+            common_name: self.cert_cn.clone(),
+            uris: self.cert_san.iter().cloned().collect(),
+            claims: claims.collect(),
+        }
+    }
+
     fn fits(&self, played: &Played) -> bool {
         let spoke = || {
             played.rules.iter().any(|rule| {

@@ -65,7 +65,7 @@ impl Line {
         };
         let change_intent = self.change_intent.as_deref();
         let moment = Moment { now_us: self.at_us, change_intent, path_changed: false };
-        play(policy, &login, self.sql.messages(), &moment)
+        play(policy, &policy.caller(&login), self.sql.messages(), &moment)
     }
 }
 

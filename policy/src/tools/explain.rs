@@ -2,10 +2,10 @@
 
 use super::StatementView;
 use crate::engine::Scene;
-use crate::{Facts, Login, Policy};
+use crate::{Facts, Login, Policy, Proof};
 use clyra_spec::{ActorKind, KillLevel, Mode, Verdict};
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Why a policy says what it says of one message.
 #[derive(Clone, Debug, Serialize)]
@@ -51,9 +51,9 @@ pub struct RuleExplanation {
     pub hint: Option<String>,
 }
 
-/// Explains what `policy` says of `sql` from `login`.
-pub fn explain(policy: &Policy, login: &Login<'_>, sql: &str) -> Explanation {
-    let caller = policy.caller(login);
+/// Explains what `policy` says of `sql` from `login`, who has proved `proof` as well.
+pub fn explain(policy: &Policy, login: &Login<'_>, proof: &Arc<Proof>, sql: &str) -> Explanation {
+    let caller = policy.caller_with(login, proof);
     let facts = Facts::of_postgres(sql.as_bytes());
     let scene = Scene::new(&facts, &|_| None);
     let decision = policy.decide(&caller, &facts, KillLevel::Observe, &|_| None);
@@ -150,12 +150,14 @@ impl fmt::Display for Explanation {
 #[cfg(test)]
 mod tests {
     use super::explain;
-    use crate::{Login, Policy};
+    use crate::{Login, Policy, Proof};
+    use std::sync::Arc;
 
     #[test]
     fn tells_facts_and_every_rule() {
         let login = Login { user: "ann", database: "shop", application: "psql", tenant: None };
-        let explanation = explain(&Policy::starter(), &login, "DELETE FROM orders WHERE true");
+        let explanation =
+            explain(&Policy::starter(), &login, &Arc::default(), "DELETE FROM orders WHERE true");
         let text = explanation.to_string();
         for line in [
             "deny (recorded only), by policy starter version 1 in shadow mode",
@@ -167,5 +169,27 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert_eq!(serde_json::to_value(&explanation).unwrap()["verdict"], "deny");
+    }
+
+    #[test]
+    fn proofs_name_callers() {
+        let yaml = "name: a\nversion: 1\nmode: enforce\ncallers:\n  - match: {cert_san: 'spiffe://corp/{tenant}/{actor}'}\n    \
+                    kind: agent\n  - match: {jwt: {iss: idp, claim: {team: data}}}\n    tenant: '{claim.tenant}'\n";
+        let policy = Policy::parse(yaml, "a.yaml").unwrap();
+        let login = Login { user: "ann", database: "shop", application: "psql", tenant: None };
+        let said = |proof: Proof| explain(&policy, &login, &Arc::new(proof), "SELECT 1").to_string();
+        let uris = vec!["spiffe://corp/acme/seven".to_owned()];
+        assert!(said(Proof { uris, ..Proof::default() }).contains("caller: seven (agent) for acme\n"));
+        let claims = |pairs: &[(&str, &str)]| {
+            let owned = pairs.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+            Proof { claims: owned.collect(), ..Proof::default() }
+        };
+        let whole = said(claims(&[("iss", "idp"), ("team", "data"), ("tenant", "acme")]));
+        assert!(whole.contains("caller: ann (service) for acme\n"), "{whole}");
+        let other = said(claims(&[("iss", "other"), ("team", "data")]));
+        assert!(other.contains("caller: ann (service)\n"), "{other}");
+        let lacking = said(claims(&[("iss", "idp"), ("team", "data")]));
+        let line = "rule caller [enforce]: deny, caller_unnamed: a caller whom nobody can name: the token has no claim `tenant`";
+        assert!(lacking.starts_with("deny (carried out)") && lacking.contains(line), "{lacking}");
     }
 }

@@ -1,7 +1,7 @@
 //! Plays the messages of one session past a policy, for the tools; it never keeps a message that was refused.
 
 use super::StatementView;
-use crate::{Facts, Login, Moment, Policy};
+use crate::{Caller, Facts, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,9 +29,8 @@ pub struct RuleView {
     pub reason: &'static str,
 }
 
-/// Plays `messages`, which are those of one session of `login`, at one moment.
-pub(super) fn play(policy: &Policy, login: &Login<'_>, messages: &[String], moment: &Moment<'_>) -> Played {
-    let caller = policy.caller(login);
+/// Plays `messages`, which are those of one session of `caller`, at one moment.
+pub(super) fn play(policy: &Policy, caller: &Caller, messages: &[String], moment: &Moment<'_>) -> Played {
     let mut played =
         Played { verdict: Verdict::Allow, enforced: false, rules: Vec::new(), statements: Vec::new() };
     let mut session = Session::default();
@@ -39,7 +38,7 @@ pub(super) fn play(policy: &Policy, login: &Login<'_>, messages: &[String], mome
         let facts = Arc::new(Facts::of_postgres(message.as_bytes()));
         let moment = Moment { path_changed: session.path_changed, ..*moment };
         let decision =
-            policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|name| session.prepared(name));
+            policy.decide_at(caller, &facts, KillLevel::Observe, &moment, &|name| session.prepared(name));
         played.statements.extend(facts.statements.iter().map(StatementView::of));
         if decision.verdict != Verdict::Allow {
             played.verdict = Verdict::Deny;
