@@ -10,7 +10,7 @@ mod visitor;
 
 pub(crate) use kill::{KillSwitch, Turn};
 pub(crate) use receipt::{Known, Ticket};
-pub(crate) use visitor::Visitor;
+pub(crate) use visitor::{Shown, Visitor};
 
 use crate::{
     Error,

@@ -3,7 +3,7 @@
 
 use super::{Force, Gate};
 use crate::draft::{Draft, RunClaims, SessionCard};
-use clyra_policy::{Caller, Decision, Facts, Login, Moment};
+use clyra_policy::{Caller, Decision, Facts, Login, Moment, Proof};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -14,6 +14,7 @@ pub(crate) struct Visitor {
     database: String,
     application: String,
     auth: Auth,
+    proof: Arc<Proof>,
     pub(super) force: Arc<Force>,
     pub(super) caller: Caller,
     pub(super) card: Arc<SessionCard>,
@@ -42,12 +43,32 @@ impl Visitor {
     }
 }
 
+/// What a visitor has shown: to the gateway, or to the server.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// How it proved its name.
+    pub(crate) auth: Auth,
+    /// What it has proved beside it.
+    pub(crate) proof: Arc<Proof>,
+}
+
 impl Gate {
+    /// Why the policy turns this login away before anything is asked.
+    pub(crate) fn turns_away(&self, login: &Login<'_>, proof: &Arc<Proof>) -> Option<String> {
+        let policy = &self.force.load().policy;
+        policy.turns_away(&policy.caller_with(login, proof)).map(str::to_owned)
+    }
+
     /// A visitor, once the server has let it in.
-    pub(crate) fn visitor(&self, login: &Login<'_>, auth: Auth, run: Option<Arc<RunClaims>>) -> Visitor {
+    pub(crate) fn visitor(
+        &self,
+        login: &Login<'_>,
+        Shown { auth, proof }: Shown,
+        run: Option<Arc<RunClaims>>,
+    ) -> Visitor {
         self.open.fetch_add(1, Ordering::Relaxed);
         let force = self.force.load_full();
-        let caller = force.policy.caller(login);
+        let caller = force.policy.caller_with(login, &proof);
         let card = Arc::new(self.card(login, &caller, auth));
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
@@ -57,6 +78,7 @@ impl Gate {
             database: login.database.to_owned(),
             application: login.application.to_owned(),
             auth,
+            proof,
             force,
             caller,
             card,
@@ -86,7 +108,7 @@ impl Gate {
             application: &visitor.application,
             tenant: None,
         };
-        visitor.caller = force.policy.caller(&login);
+        visitor.caller = force.policy.caller_with(&login, &visitor.proof);
         visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
     }
 

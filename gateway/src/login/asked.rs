@@ -5,12 +5,22 @@ use super::{
     book::Book,
     scram::{self, Fault, Verifier},
     talk::Talk,
+    token::Claims,
 };
 use crate::tls::{self, Handshake};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clyra_spec::Auth;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+/// What a client has shown to the gateway itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Proved {
+    /// How.
+    pub(crate) auth: Auth,
+    /// What its token says.
+    pub(crate) claims: Claims,
+}
 
 /// Why nobody is let in.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,13 +45,13 @@ pub(super) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
     user: &str,
     mock_salt: [u8; 16],
     handshake: Option<&Handshake>,
-) -> Result<Auth, Denied> {
+) -> Result<Proved, Denied> {
     if let Some(names) = &book.certificates {
         let shown = handshake.and_then(|handshake| handshake.certificate.as_ref());
         if shown.is_some_and(|certificate| {
             names.fit(user, tls::common_name(certificate).as_deref(), &tls::uris(certificate))
         }) {
-            return Ok(Auth::Mtls);
+            return Ok(Auth::Mtls.into());
         }
         return Err(told(
             "28000",
@@ -50,17 +60,17 @@ pub(super) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
         ));
     }
     match (book.users.get(user), &book.tokens) {
-        (Some(verifier), _) => by_scram(client, user, verifier.clone(), handshake).await,
+        (Some(verifier), _) => by_scram(client, user, verifier.clone(), handshake).await.map(Into::into),
         (None, Some(tokens)) if handshake.is_some() => {
             client.say(b'R', &[&PASSWORD.to_be_bytes()]).await?;
             let answer = answer(client).await?;
             let token = answer.strip_suffix(b"\0").and_then(|token| std::str::from_utf8(token).ok());
             match token.map(|token| tokens.check(token, user)) {
-                Some(Ok(())) => Ok(Auth::Jwt),
+                Some(Ok(claims)) => Ok(Proved { auth: Auth::Jwt, claims }),
                 _ => Err(wrong(user)),
             }
         }
-        (None, _) => by_scram(client, user, Verifier::mock(mock_salt), handshake).await,
+        (None, _) => by_scram(client, user, Verifier::mock(mock_salt), handshake).await.map(Into::into),
     }
 }
 
@@ -133,6 +143,12 @@ fn malformed(what: &str) -> Denied {
 
 pub(super) fn told(sqlstate: &'static str, message: String, hint: &'static str) -> Denied {
     Denied::Told { sqlstate, message, hint }
+}
+
+impl From<Auth> for Proved {
+    fn from(auth: Auth) -> Self {
+        Self { auth, claims: Claims::new() }
+    }
 }
 
 impl From<io::Error> for Denied {

@@ -11,7 +11,7 @@ mod talk;
 mod token;
 mod users;
 
-pub(crate) use asked::Denied;
+pub(crate) use asked::{Denied, Proved};
 pub(crate) use passed::without_binding;
 pub(crate) use talk::Talk;
 
@@ -19,7 +19,6 @@ use crate::{Error, settings::ClientTls, tls::Handshake};
 use arc_swap::ArcSwap;
 use book::Book;
 use clyra_seal::fingerprint::Secret;
-use clyra_spec::Auth;
 use clyra_wire::Startup;
 use std::{
     fmt,
@@ -68,7 +67,7 @@ impl Logins {
         client: &mut Talk<'_, S>,
         user: &str,
         handshake: Option<&Handshake>,
-    ) -> Result<Auth, Denied> {
+    ) -> Result<Proved, Denied> {
         let salt = self.secret.bytes("login salt", "", user.as_bytes());
         asked::prove(&self.newest.load_full(), client, user, salt, handshake).await
     }

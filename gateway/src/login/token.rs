@@ -1,11 +1,16 @@
 //! Signed tokens (JWT, RFC 7519) as passwords: read against keys from a JWKS file. It asks no network, and takes no
 //! algorithm but EdDSA, RS256 and ES256.
 
+use clyra_spec::limits::LABEL_BYTES_MAX;
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
 };
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// What a token says, each claim with its values as texts.
+pub(super) type Claims = BTreeMap<String, Vec<String>>;
 
 /// What a token must be to count.
 #[derive(Debug)]
@@ -45,11 +50,11 @@ impl Tokens {
         Ok(Self { keys, issuer: own(issuer), audience: own(audience), user: own(user) })
     }
 
-    /// Whether this token says, now and to this gateway, that its bearer is `user`.
+    /// What this token says, if it says, now and to this gateway, that its bearer is `user`.
     ///
     /// # Errors
     /// Why it does not; never with anything of the token itself.
-    pub(super) fn check(&self, token: &str, user: &str) -> Result<(), String> {
+    pub(super) fn check(&self, token: &str, user: &str) -> Result<Claims, String> {
         let header = decode_header(token).map_err(|error| error.to_string())?;
         if header.crit.is_some() {
             return Err("it asks for extensions".to_owned());
@@ -66,7 +71,7 @@ impl Tokens {
             wanted.leeway = LEEWAY_S;
             match decode::<Map<String, Value>>(token, &key.key, &wanted) {
                 Ok(read) if read.claims.get(&self.user).and_then(Value::as_str) == Some(user) => {
-                    return Ok(());
+                    return Ok(claims(&read.claims));
                 }
                 Ok(_) => return Err(format!("its claim `{}` does not name this user", self.user)),
                 Err(error) => why = error.to_string(),
@@ -74,6 +79,24 @@ impl Tokens {
         }
         Err(why)
     }
+}
+
+/// The claims that are texts, numbers or truths, or lists of them; a list gives a claim several values.
+fn claims(said: &Map<String, Value>) -> Claims {
+    let text = |value: &Value| match value {
+        Value::String(text) if text.len() <= LABEL_BYTES_MAX => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    };
+    let values = |value: &Value| -> Option<Vec<String>> {
+        match value {
+            // One that cannot be read leaves none: nobody shall take the rest for the whole.
+            Value::Array(list) => list.iter().take(VALUES_MAX + 1).map(text).collect(),
+            one => text(one).map(|text| vec![text]),
+        }
+    };
+    let read = said.iter().filter_map(|(name, value)| Some((name.clone(), values(value)?)));
+    read.filter(|(_, values)| values.len() <= VALUES_MAX).collect()
 }
 
 /// The one algorithm that a key may be used with: by its kind, and by what it says of itself.
@@ -95,6 +118,8 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
 
 /// How far the clocks of issuer and gateway may be apart.
 const LEEWAY_S: u64 = 30;
+/// Most values of one claim.
+const VALUES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -144,10 +169,10 @@ mod tests {
             let now = get_current_timestamp();
             let good = json!({"iss": "https://id", "aud": ["other", "clyra"], "sub": "ann", "exp": now + 60});
             let check = |claims: &Value, header: &Header, user: &str| {
-                tokens.check(&encode(header, claims, &key).unwrap(), user)
+                tokens.check(&encode(header, claims, &key).unwrap(), user).map(|said| said["sub"].clone())
             };
             let header = Header::new(algorithm);
-            assert_eq!(check(&good, &header, "ann"), Ok(()));
+            assert_eq!(check(&good, &header, "ann"), Ok(vec!["ann".to_owned()]));
             assert!(check(&good, &header, "eve").is_err());
             for (claim, value) in [
                 ("iss", json!("https://other")),
@@ -177,6 +202,14 @@ mod tests {
                 assert!(tokens.check(broken, "ann").is_err(), "{broken}");
             }
         }
+    }
+
+    #[test]
+    fn claims_are_texts_or_left_out() {
+        let said = json!({"team": "data", "groups": ["a", 2, true], "deep": {"a": "b"}, "mixed": ["a", {}], "no": null});
+        let said = claims(said.as_object().unwrap());
+        assert_eq!(said.keys().collect::<Vec<_>>(), ["groups", "team"]);
+        assert_eq!(said["groups"], ["a", "2", "true"]);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use super::{House, Seat, cancel, relay, stream, stream::Stream};
 use crate::{
     claims,
-    login::{self, Denied, Talk},
+    login::{self, Denied, Proved, Talk},
     tls::{Front, Handshake},
 };
 use bytes::{Buf, BytesMut};
+use clyra_policy::{Login, Proof};
 use clyra_spec::Auth;
 use clyra_wire::{Opening, Refusal, Startup, WireError, fatal_response, opening};
 use std::{io, sync::Arc};
@@ -56,6 +57,8 @@ pub(super) struct Opened {
     pub(super) run: Option<crate::draft::RunClaims>,
     /// What the client has shown to the gateway itself.
     pub(super) auth: Option<Auth>,
+    /// What it has proved beside its name.
+    pub(super) proof: Arc<Proof>,
     pub(super) seat: Seat,
 }
 
@@ -159,14 +162,33 @@ async fn start(
     let user = startup.parameter("user").unwrap_or_default();
     refuse_early(startup, user)?;
     let seat = seat(house)?;
-    let mut auth = None;
+    let (mut auth, mut proof) = (None, Proof::default());
+    if let Some(handshake) = asking.handshake {
+        (proof.common_name, proof.uris) = handshake.names();
+    }
     if let Some(logins) = &house.secure.logins {
         let mut talk = Talk { stream: client, inbox: &mut inbox };
         match logins.prove(&mut talk, user, asking.handshake).await {
-            Ok(shown) => auth = Some(shown),
+            Ok(Proved { auth: shown, claims }) => (auth, proof.claims) = (Some(shown), claims),
             Err(Denied::Left) => return Ok(None),
             Err(denied) => return Err(denied.into()),
         }
+    }
+    let proof = Arc::new(proof);
+    let settings = startup.settings();
+    let application = startup.parameter("application_name").or_else(|| {
+        settings.iter().rev().find(|(key, _)| key == "application_name").map(|(_, v)| v.as_str())
+    });
+    let application: String = claims::bounded(application.unwrap_or_default()).into();
+    let database = startup.parameter("database").filter(|name| !name.is_empty()).unwrap_or(user);
+    let login = Login { user, database, application: &application, tenant: None };
+    if let Some(why) = house.gate.turns_away(&login, &proof) {
+        return Err(words(
+            "28000",
+            "clyra: the policy cannot say who this caller is",
+            &why,
+            "connect with the certificate or token that the policy's `callers:` asks for",
+        ));
     }
     let unreachable = |err: io::Error| {
         words(
@@ -192,19 +214,16 @@ async fn start(
             }
         }
     }
-    let settings = startup.settings();
-    let application = startup.parameter("application_name").or_else(|| {
-        settings.iter().rev().find(|(key, _)| key == "application_name").map(|(_, v)| v.as_str())
-    });
     Ok(Some(Opened {
         server,
         heard,
         early: inbox,
         user: user.to_owned(),
-        database: startup.parameter("database").unwrap_or(user).to_owned(),
-        application: claims::bounded(application.unwrap_or_default()).into(),
+        database: database.to_owned(),
+        application,
         run: claims::of_settings(&settings),
         auth,
+        proof,
         seat,
     }))
 }

@@ -9,9 +9,9 @@ use super::{
     side::Side,
     stream::Stream,
 };
-use crate::gate::{Arrival, Known, Passage, Ticket, Visitor};
+use crate::gate::{Arrival, Known, Passage, Shown, Ticket, Visitor};
 use bytes::Buf;
-use clyra_policy::{Facts, Login};
+use clyra_policy::{Facts, Login, Proof};
 use clyra_spec::Auth;
 use clyra_wire::{End, Heard, Refusal, Refused, Session, Step, WireError, fatal_response};
 use std::{
@@ -57,6 +57,8 @@ struct Pending {
     run: Option<crate::draft::RunClaims>,
     /// What it has shown to the gateway itself.
     auth: Option<Auth>,
+    /// What it has proved beside its name.
+    proof: Arc<Proof>,
 }
 
 /// Why a session breaks off.
@@ -86,6 +88,7 @@ impl Relay {
                 application: opened.application,
                 run: opened.run,
                 auth: opened.auth,
+                proof: opened.proof,
             },
             visitor: None,
             began: Instant::now(),
@@ -264,7 +267,8 @@ impl Relay {
             tenant: None,
         };
         let run = self.login.run.take().map(Arc::new);
-        self.visitor = Some(self.house.gate.visitor(&login, auth, run));
+        let shown = Shown { auth, proof: Arc::clone(&self.login.proof) };
+        self.visitor = Some(self.house.gate.visitor(&login, shown, run));
     }
 
     /// Waits until anything can be read or written, and does it.

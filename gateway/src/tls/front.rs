@@ -33,6 +33,14 @@ pub(crate) struct Handshake {
     pub(crate) end_point: Option<Vec<u8>>,
 }
 
+impl Handshake {
+    /// The names in the client's certificate: common name, and URIs.
+    pub(crate) fn names(&self) -> (Option<String>, Vec<String>) {
+        let Some(shown) = &self.certificate else { return (None, Vec::new()) };
+        (certificate::common_name(shown), certificate::uris(shown))
+    }
+}
+
 impl Front {
     /// Reads the files.
     ///

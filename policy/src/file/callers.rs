@@ -3,7 +3,7 @@
 use super::fields::{Fault, Fields, glob_list, label, list_of, text};
 use super::yaml::{Spot, Yaml};
 use super::{kind, mode, unparsed};
-use crate::policy::{CallerEntry, Glob, KindOf, Template};
+use crate::policy::{CallerEntry, KindOf, Template, WantedClaim};
 
 /// Reads an entry.
 pub(super) fn caller(value: &Spot<Yaml>) -> Result<CallerEntry, Fault> {
@@ -42,7 +42,7 @@ fn matched(value: &Spot<Yaml>) -> Result<CallerEntry, Fault> {
 }
 
 /// What a token must say: `{iss, claim: {NAME: pattern}}`.
-fn token(value: &Spot<Yaml>) -> Result<Box<[(Box<str>, Box<[Glob]>)]>, Fault> {
+fn token(value: &Spot<Yaml>) -> Result<Box<[WantedClaim]>, Fault> {
     let fields = Fields::new(value, &["iss", "claim"])?;
     let mut claims = Vec::new();
     if let Some(issuer) = fields.optional("iss", glob_list)? {

@@ -18,13 +18,16 @@ pub(crate) struct CallerEntry {
     /// Common name of a certificate.
     pub(crate) cert_cn: Box<[Template]>,
     /// Claims of a token, each with what it may be; the issuer is one of them.
-    pub(crate) claims: Box<[(Box<str>, Box<[Glob]>)]>,
+    pub(crate) claims: Box<[WantedClaim]>,
     pub(crate) actor: Option<Template>,
     pub(crate) kind: Option<KindOf>,
     pub(crate) tenant: Option<Template>,
     pub(crate) mode: Option<Mode>,
     pub(crate) unparsed: Option<Unparsed>,
 }
+
+/// A claim's name, and what it may be.
+pub(crate) type WantedClaim = (Box<str>, Box<[Glob]>);
 
 /// Where the kind of an actor comes from.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ mod template;
 
 pub(crate) use caller::Unparsed;
 pub use caller::{Caller, Login, Proof};
-pub(crate) use entry::{CallerEntry, KindOf};
+pub(crate) use entry::{CallerEntry, KindOf, WantedClaim};
 pub use moment::Moment;
 pub(crate) use pattern::{ColumnPattern, Glob, TablePattern};
 pub(crate) use rule::{Rule, When, touches};

@@ -10,14 +10,14 @@ use std::{
 use tempfile::TempDir;
 
 /// A server to which only `app` has a way, and a folder with a login file.
-struct Scene {
-    folder: TempDir,
-    server: Server,
+pub(crate) struct Scene {
+    pub(crate) folder: TempDir,
+    pub(crate) server: Server,
 }
 
 impl Scene {
     /// `proof` is what the server asks of `app`.
-    async fn new(proof: &str) -> Self {
+    pub(crate) async fn new(proof: &str) -> Self {
         let rules = format!(
             "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all app 127.0.0.1/32 {proof}\n\
              host all all 127.0.0.1/32 reject\n"
@@ -38,25 +38,30 @@ impl Scene {
         scene
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    async fn house(&self, login: &str, more: &[&str]) -> House {
+    pub(crate) async fn house(&self, login: &str, more: &[&str]) -> House {
+        self.house_under(&shadow(), login, more).await
+    }
+
+    /// A house under another policy than the usual one.
+    pub(crate) async fn house_under(&self, policy: &str, login: &str, more: &[&str]) -> House {
         self.write("login.yaml", login);
         let upstream = format!("postgres://{}/shop", self.server.addr);
         let login = self.path("login.yaml").display().to_string();
         let flags = [&["--upstream", &upstream, "--login", &login], more].concat();
-        House::start_with(&shadow(), &flags).await.unwrap()
+        House::start_with(policy, &flags).await.unwrap()
     }
 }
 
-const BY_SCRAM: &str = "users: users.txt\nupstream:\n  user: app\n  password_file: password\n";
-const WHO: &str = "select current_user || ' ' || current_database()";
+pub(crate) const BY_SCRAM: &str = "users: users.txt\nupstream:\n  user: app\n  password_file: password\n";
+pub(crate) const WHO: &str = "select current_user || ' ' || current_database()";
 
 async fn auth_of(house: &House, run: &str) -> serde_json::Value {
     crate::first_receipt(house, run).await["caller"]["auth"].clone()
@@ -122,14 +127,14 @@ async fn passwords_come_from_commands_too() {
 }
 
 /// Flags and libpq options for TLS with a certificate of the gateway's own.
-fn tls(papers: &Papers) -> (Vec<String>, String) {
+pub(crate) fn tls(papers: &Papers) -> (Vec<String>, String) {
     papers.sign("gate", "/CN=gate", "DNS:localhost");
     let flags =
         ["--tls-cert".to_owned(), papers.file("gate.pem"), "--tls-key".to_owned(), papers.file("gate.key")];
     (flags.to_vec(), format!("host=localhost sslmode=verify-full sslrootcert={}", papers.file("ca.pem")))
 }
 
-fn words(flags: &[String]) -> Vec<&str> {
+pub(crate) fn words(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
 }
 
@@ -167,26 +172,27 @@ async fn certificates_are_logins() {
     }
 }
 
-/// Makes a key set with one Ed25519 key, and a token for `ann` signed by it.
+/// Makes a key set with one Ed25519 key where there is none, and a token for `ann` with more claims signed by it.
 const SIGN: &str = r#"
-import base64, json, subprocess, sys, time
+import base64, json, os, subprocess, sys, time
 folder = sys.argv[1]
 def b64(raw): return base64.urlsafe_b64encode(raw).rstrip(b'=').decode()
 def openssl(*words): return subprocess.run(['openssl', *words], check=True, capture_output=True).stdout
 key = folder + '/signer.pem'
-openssl('genpkey', '-algorithm', 'ed25519', '-out', key)
+if not os.path.exists(key): openssl('genpkey', '-algorithm', 'ed25519', '-out', key)
 public = openssl('pkey', '-in', key, '-pubout', '-outform', 'DER')[-32:]
 jwk = {'kty': 'OKP', 'crv': 'Ed25519', 'kid': 'one', 'use': 'sig', 'x': b64(public)}
 open(folder + '/jwks.json', 'w').write(json.dumps({'keys': [jwk]}))
 claims = {'iss': 'https://id.shop.example', 'aud': 'clyra', 'sub': 'ann', 'exp': int(time.time()) + 300}
+claims.update(json.loads(sys.argv[2]))
 text = '.'.join(b64(json.dumps(part).encode()) for part in ({'alg': 'EdDSA', 'kid': 'one'}, claims))
 open(folder + '/text', 'w').write(text)
 signature = openssl('pkeyutl', '-sign', '-inkey', key, '-rawin', '-in', folder + '/text')
 print(text + '.' + b64(signature))
 "#;
 
-fn token(folder: &Path) -> String {
-    let made = Command::new("python3").arg("-c").arg(SIGN).arg(folder).output().unwrap();
+pub(crate) fn token(folder: &Path, claims: &str) -> String {
+    let made = Command::new("python3").arg("-c").arg(SIGN).arg(folder).arg(claims).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
@@ -195,7 +201,7 @@ fn token(folder: &Path) -> String {
 async fn tokens_are_passwords() {
     let (scene, papers) = (Scene::new("scram-sha-256").await, Papers::new());
     let (flags, options) = tls(&papers);
-    let token = token(scene.folder.path());
+    let token = token(scene.folder.path(), "{}");
     let login = "jwt: {jwks: jwks.json, issuer: 'https://id.shop.example', audience: clyra}\n\
                  upstream: {user: app, password_file: password}\n";
     let house = scene.house(login, &words(&flags)).await;
