@@ -100,6 +100,9 @@ pub struct Caller<'a> {
 /// What the gate said.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Decision<'a> {
+    /// Ids of the `approval` entries that this action used up.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub approvals: &'a [Box<str>],
     /// Time taken to decide, microseconds.
     pub decided_us: u64,
     /// Whether the verdict was carried out.
@@ -245,6 +248,48 @@ pub struct Switch<'a> {
     pub reason: &'a str,
     /// What it covers: `global`.
     pub scope: &'a str,
+    /// Place in the gateway's stream.
+    pub stream: Stream<'a>,
+    /// Version, 1.
+    pub v: u32,
+}
+
+/// Somebody answers for one action, under a signature of theirs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Approval<'a> {
+    /// When it was taken in (RFC 3339).
+    pub at: &'a str,
+    /// What the approver signed: `{approver, digest, expires, id, reason, v}`.
+    pub dsse: Dsse<'a>,
+    /// UUIDv7, the one that the approver signed.
+    pub id: &'a str,
+    /// Always `approval`.
+    pub kind: &'static str,
+    /// Key id of the gateway.
+    pub maker: &'a str,
+    /// Place in the gateway's stream.
+    pub stream: Stream<'a>,
+    /// Version, 1.
+    pub v: u32,
+}
+
+/// An approval counts no longer.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ApprovalRevoked<'a> {
+    /// Id of the `approval` entry.
+    pub approval: &'a str,
+    /// When (RFC 3339).
+    pub at: &'a str,
+    /// Who, as given.
+    pub by: &'a str,
+    /// UUIDv7.
+    pub id: &'a str,
+    /// Always `approval_revoked`.
+    pub kind: &'static str,
+    /// Key id of the gateway.
+    pub maker: &'a str,
+    /// Why, as given.
+    pub reason: &'a str,
     /// Place in the gateway's stream.
     pub stream: Stream<'a>,
     /// Version, 1.

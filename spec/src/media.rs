@@ -3,6 +3,12 @@
 /// DSSE payload type of a gateway's batch header.
 pub const BATCH_PAYLOAD_TYPE: &str = "application/vnd.clyra.batch+json";
 
+/// DSSE payload type of an approval.
+pub const APPROVAL_PAYLOAD_TYPE: &str = "application/vnd.clyra.approval+json";
+
+/// DSSE payload type of the signature beside a policy file.
+pub const POLICY_PAYLOAD_TYPE: &str = "application/vnd.clyra.policy+json";
+
 /// DSSE payload type of every in-toto Statement.
 pub const STATEMENT_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 

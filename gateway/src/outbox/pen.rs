@@ -118,6 +118,7 @@ impl Pen {
                 via: card.via.as_deref().map(|via| detail.label(via)),
             },
             decision: Decision {
+                approvals: &[],
                 decided_us: whole(draft.decided_us),
                 enforced: draft.decision.enforced,
                 policy: &draft.policy.digest,

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Switch,
     Policy { digest: Box<str> },
     Gap { count: Option<u64> },
+    Approval,
+    ApprovalRevoked,
 }
 
 impl Kind {
@@ -50,6 +52,8 @@ impl Kind {
             Self::Switch => "switch",
             Self::Policy { .. } => "policy",
             Self::Gap { .. } => "gap",
+            Self::Approval => "approval",
+            Self::ApprovalRevoked => "approval_revoked",
         }
     }
 }
@@ -61,6 +65,7 @@ impl Entry {
             Kind::Receipt(receipt) => receipt.run.as_ref().map(|run| &*run.run_id),
             Kind::RunOpen { run_id } | Kind::RunClose { run_id, .. } => Some(run_id),
             Kind::Batch(_) | Kind::Switch | Kind::Policy { .. } | Kind::Gap { .. } => None,
+            Kind::Approval | Kind::ApprovalRevoked => None,
         }
     }
 
@@ -90,7 +95,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Entry, Flaw> {
     text::time(fields.text("at")?).map_err(|flaw| flaw.at("field `at`"))?;
     let maker = fields.text("maker")?;
     let stream = if word == "batch" { None } else { Some(stream(&mut fields)?) };
-    let kind = kind(word, &mut fields)?;
+    let kind = kind(word, id, &mut fields)?;
     fields.end()?;
     Ok(Entry { id: id.into(), maker: maker.into(), stream, kind })
 }
@@ -110,7 +115,7 @@ fn stream(fields: &mut Fields<'_, '_>) -> Result<Stream, Flaw> {
     Ok(stream)
 }
 
-fn kind(word: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw> {
+fn kind(word: &str, id: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw> {
     match word {
         "batch" => {
             let dsse = fields.any("dsse")?;
@@ -145,8 +150,39 @@ fn kind(word: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw> {
             fields.whole("lost_epoch")?;
             Ok(Kind::Gap { count: fields.maybe_whole("count")? })
         }
+        "approval" => {
+            let dsse = fields.any("dsse")?;
+            envelope::read(dsse, media::APPROVAL_PAYLOAD_TYPE)
+                .and_then(|envelope| approval(&envelope, id))
+                .map_err(|flaw| flaw.at("field `dsse`"))?;
+            Ok(Kind::Approval)
+        }
+        "approval_revoked" => {
+            text::uuid_v7(fields.text("approval")?).map_err(|flaw| flaw.at("field `approval`"))?;
+            fields.text("by")?;
+            fields.text("reason")?;
+            Ok(Kind::ApprovalRevoked)
+        }
         unknown => flaw(format!("kind `{}` is unknown", text::short(unknown))),
     }
+}
+
+/// What an approver signed names the entry that it stands in. Whose key it is only the policy says.
+fn approval(envelope: &Envelope, id: &str) -> Result<(), Flaw> {
+    let value = canonical::parse(&envelope.payload)?;
+    let mut fields = Fields::of(&value)?;
+    for name in ["approver", "reason"] {
+        fields.text(name)?;
+    }
+    fields.hex::<16>("digest")?;
+    text::time(fields.text("expires")?).map_err(|flaw| flaw.at("field `expires`"))?;
+    if fields.text("id")? != id {
+        return flaw("the signed `id` is not the one of the entry");
+    }
+    if fields.whole("v")? != 1 {
+        return flaw("only version 1 of what an approver signs is known");
+    }
+    fields.end()
 }
 
 /// `sha256:` and 64 hex digits.
@@ -158,5 +194,48 @@ pub(crate) fn digest(fields: &mut Fields<'_, '_>, name: &'static str) -> Result<
             "field `{name}` is `{}`, `sha256:` and 64 hex digits are needed",
             text::short(spelled)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use serde_json::{Value, json};
+
+    const ID: &str = "01936a5e-0000-7000-8000-000000000003";
+
+    fn entry(changed: impl FnOnce(&mut Value)) -> Vec<u8> {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let mut payload = json!({
+            "approver": "ann", "digest": "0123456789abcdef0123456789abcdef", "expires": "2026-11-22T11:00:00Z",
+            "id": ID, "reason": "ticket 7", "v": 1,
+        });
+        changed(&mut payload);
+        let payload = STANDARD.encode(serde_json::to_vec(&payload).unwrap());
+        let dsse = json!({
+            "payload": payload, "payloadType": "application/vnd.clyra.approval+json",
+            "signatures": [{"keyid": "ann+00000000", "sig": STANDARD.encode([7; 64])}],
+        });
+        serde_json::to_vec(&json!({
+            "at": "2026-11-22T10:00:00.000000Z", "dsse": dsse, "id": ID, "kind": "approval", "maker": "gw-1+00000000",
+            "stream": {"epoch": 1, "gateway": "gw-1", "seq": 2}, "v": 1,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_approval_is_what_was_signed_for_its_own_entry() {
+        assert_eq!(read(&entry(|_| {})).unwrap().kind.as_str(), "approval");
+        let other = ID.replace("003", "004");
+        for (field, value) in [
+            ("id", json!(other)),
+            ("digest", json!("short")),
+            ("expires", json!("tomorrow")),
+            ("v", json!(2)),
+            ("approver", Value::Null),
+            ("more", json!(1)),
+        ] {
+            assert!(read(&entry(|payload| payload[field] = value)).is_err(), "{field}");
+        }
     }
 }

@@ -71,6 +71,16 @@ fn target(fields: &mut Fields<'_, '_>) -> Result<(), Flaw> {
 }
 
 fn decision(fields: &mut Fields<'_, '_>) -> Result<(Verdict, Box<str>), Flaw> {
+    if let Some(approvals) = fields.maybe("approvals") {
+        let Value::List(approvals) = approvals else { return flaw("field `approvals` is not a list") };
+        if approvals.is_empty() {
+            return flaw("field `approvals` is an empty list, it would be left out");
+        }
+        for value in approvals {
+            let Value::Text(id) = value else { return flaw("field `approvals` holds more than texts") };
+            text::uuid_v7(id).map_err(|flaw| flaw.at("field `approvals`"))?;
+        }
+    }
     fields.whole("decided_us")?;
     fields.bool("enforced")?;
     fields.whole("policy_version")?;
