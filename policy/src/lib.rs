@@ -47,6 +47,7 @@
 mod blocks;
 mod catalog;
 mod detail;
+mod duty;
 mod engine;
 mod error;
 mod facts;
@@ -60,6 +61,7 @@ pub mod tools;
 mod verbs;
 
 pub use catalog::Catalog;
+pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
 pub use engine::{Decision, Refusal};
 pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};

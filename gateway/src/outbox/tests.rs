@@ -559,6 +559,7 @@ fn receipt(run: Option<&Arc<RunClaims>>) -> Draft {
             strict: false,
             rules: Arc::new([]),
             refusal: None,
+            duties: None,
         },
         policy: Arc::new(PolicyCard { digest: format!("sha256:{}", "b".repeat(64)), version: 1 }),
         decided_us: 1,

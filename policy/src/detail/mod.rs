@@ -3,9 +3,11 @@
 
 mod answer;
 mod cross;
+mod runs;
 
 pub(crate) use answer::{answer, fetch};
 pub(crate) use cross::unjoined;
+pub(crate) use runs::{Plan, Written, plan, written};
 
 use crate::known;
 use clyra_spec::limits::NAMES_MAX;
@@ -26,6 +28,10 @@ pub(crate) struct Details {
     pub(crate) types: Names,
     /// How many rows it may answer with.
     pub(crate) answer: Answer,
+    /// Whether the server will tell the rows that it writes.
+    pub(crate) written: Written,
+    /// Whether the planner can be asked what it will cost.
+    pub(crate) plan: Plan,
     /// Two tables that are joined without a condition between them.
     pub(crate) cross: Option<Box<str>>,
     /// It keeps code that stands in a text for later, in a function or procedure.

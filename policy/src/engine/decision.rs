@@ -1,5 +1,6 @@
 //! What the judge answers, and what a refused caller may read; it never decides anything itself.
 
+use crate::Duty;
 use clyra_spec::{RuleVerdict, Verdict};
 use std::sync::Arc;
 
@@ -16,6 +17,15 @@ pub struct Decision {
     pub rules: Arc<[RuleVerdict]>,
     /// What to tell the caller; there exactly when the verdict refuses and is carried out.
     pub refusal: Option<Arc<Refusal>>,
+    /// What the gateway must do when it lets the message pass; `None` for nothing, and for what is refused.
+    pub duties: Option<Arc<[Duty]>>,
+}
+
+impl Decision {
+    /// What the gateway must do when it lets the message pass, in the order of the rules.
+    pub fn duties(&self) -> &[Duty] {
+        self.duties.as_deref().unwrap_or_default()
+    }
 }
 
 /// What a refused caller is told.

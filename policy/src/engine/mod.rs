@@ -8,7 +8,7 @@ pub(crate) use scene::Scene;
 
 use crate::guard::{Finding, is_core, loud};
 use crate::policy::{Rule, Unparsed};
-use crate::{Caller, Evidence, Facts, Moment, Policy, Setting};
+use crate::{Caller, Duty, Evidence, Facts, Moment, Policy, Setting};
 use clyra_spec::{KillLevel, Mode, RuleVerdict, Verb, Verdict};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -76,9 +76,14 @@ impl Policy {
                 strict,
                 rules: Arc::clone(&self.silence),
                 refusal: None,
+                duties: self.duties(caller, scene),
             };
         }
-        self.spoken(&voices, strict)
+        let mut decision = self.spoken(&voices, strict);
+        if decision.refusal.is_none() {
+            decision.duties = self.duties(caller, scene);
+        }
+        decision
     }
 
     /// Everything that speaks against the message, in the order in which it counts.
@@ -152,7 +157,30 @@ impl Policy {
             reason: voice.finding.reason,
             verdict,
         });
-        Decision { verdict, enforced: refusal.is_some(), strict, rules: rules.collect(), refusal }
+        Decision {
+            verdict,
+            enforced: refusal.is_some(),
+            strict,
+            rules: rules.collect(),
+            refusal,
+            duties: None,
+        }
+    }
+
+    /// What the gateway must do for the rules when it lets the message pass.
+    fn duties(&self, caller: &Caller, scene: &Scene<'_>) -> Option<Arc<[Duty]>> {
+        if !self.has_duties {
+            return None;
+        }
+        let duties = self.rules_of(caller).filter_map(|rule| {
+            let charge = rule.guard.charge()?;
+            let statements = scene.places(rule, &caller.user, charge);
+            let enforced = rule.mode.unwrap_or(self.mode_of(caller)) == Mode::Enforce;
+            let duty = Duty { rule: rule.id.clone(), enforced, statements, charge: charge.clone() };
+            (!statements.is_empty()).then_some(duty)
+        });
+        let duties: Vec<Duty> = duties.collect();
+        (!duties.is_empty()).then(|| duties.into())
     }
 }
 

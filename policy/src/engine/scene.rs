@@ -1,6 +1,7 @@
 //! A message with the prepared statements that it runs; it never judges by itself what is allowed.
 
 use super::called;
+use crate::duty::{Charge, Places};
 use crate::guard::Finding;
 use crate::policy::{Rule, Unparsed};
 use crate::{Caller, Facts, Moment, StatementFacts};
@@ -11,6 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Scene<'f> {
     facts: &'f Facts,
     bodies: Vec<StatementFacts>,
+    /// For each of these, the place of the statement that runs it.
+    ran_at: Vec<usize>,
     /// The first name that stands for no known statement, and where it is used.
     unknown: Option<(&'f str, u32)>,
     /// A body that was not understood when it was prepared.
@@ -20,8 +23,14 @@ pub(crate) struct Scene<'f> {
 
 impl<'f> Scene<'f> {
     pub(crate) fn new(facts: &'f Facts, prepared: &dyn Fn(&str) -> Option<Arc<Facts>>) -> Self {
-        let mut scene =
-            Self { facts, bodies: Vec::new(), unknown: None, unread: None, moment: Moment::default() };
+        let mut scene = Self {
+            facts,
+            bodies: Vec::new(),
+            ran_at: Vec::new(),
+            unknown: None,
+            unread: None,
+            moment: Moment::default(),
+        };
         for (place, statement) in facts.statements.iter().enumerate() {
             let Some(name) = statement.executes.as_deref() else { continue };
             let earlier = facts.statements.iter().take(place);
@@ -30,7 +39,7 @@ impl<'f> Scene<'f> {
                 continue;
             }
             match prepared(name) {
-                Some(body) => scene.run(&body, name, statement.position),
+                Some(body) => scene.run(&body, name, statement.position, place),
                 None => _ = scene.unknown.get_or_insert((name, statement.position)),
             }
         }
@@ -43,7 +52,7 @@ impl<'f> Scene<'f> {
     }
 
     /// Adds what runs under `name`: its PREPARE in a message of statements, or else all of the message.
-    fn run(&mut self, body: &Facts, name: &str, position: u32) {
+    fn run(&mut self, body: &Facts, name: &str, position: u32, place: usize) {
         let is_it = |one: &&StatementFacts| one.prepares.as_deref() == Some(name);
         let found: Vec<_> = body.statements.iter().filter(is_it).collect();
         let statements = if found.is_empty() { body.statements.iter().collect() } else { found };
@@ -52,6 +61,7 @@ impl<'f> Scene<'f> {
         }
         for statement in statements {
             // Positions point into the message at hand, where only the EXECUTE stands.
+            self.ran_at.push(place);
             self.bodies.push(StatementFacts { position, ..statement.clone() });
         }
     }
@@ -64,6 +74,17 @@ impl<'f> Scene<'f> {
     /// Whether the rule's `when` selects any statement.
     pub(crate) fn is_selected(&self, rule: &Rule, user: &str) -> bool {
         self.statements().any(|statement| rule.when.selects(statement, user))
+    }
+
+    /// The statements that a rule's charge is about; what runs by name counts where its EXECUTE stands.
+    pub(crate) fn places(&self, rule: &Rule, user: &str, charge: &Charge) -> Places {
+        let mut places = Places::default();
+        let own = self.facts.statements.iter().enumerate().map(|(place, one)| (place, one, false));
+        let run = self.ran_at.iter().copied().zip(&self.bodies).map(|(place, one)| (place, one, true));
+        own.chain(run)
+            .filter(|(_, one, runs)| rule.when.selects(one, user) && charge.is_about(one, *runs))
+            .for_each(|(place, _, _)| places.add(place));
+        places
     }
 
     /// What the rule finds, in the message as a whole or in its first bad statement.

@@ -18,7 +18,7 @@ pub use session::SettingValue;
 
 use crate::Verbs;
 use crate::blocks::Link;
-use crate::detail::Details;
+use crate::detail::{self, Details, Plan, Written};
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 use gather::{Gather, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -135,6 +135,8 @@ impl Facts {
         gather.note(Verb::Call);
         gather.functions.add(format!("oid:{oid}"));
         gather.tag("function_call");
+        gather.details.written = Written::Unseen("runs code that may write");
+        gather.details.plan = Plan::Unseen;
         if oid == SET_CONFIG_OID {
             gather.settings.push(Setting::Unknown);
         }
@@ -258,6 +260,9 @@ fn read(text: &str, inner: bool) -> Result<Facts, Problem> {
         if gather.strongest == Verb::Unparsed {
             gather.tag("unparsed");
         }
+        let runs = gather.tags.contains("explain_analyze");
+        gather.details.written = detail::written(raw.stmt(), gather.tags.contains("cte_write"), runs);
+        gather.details.plan = detail::plan(raw.stmt(), runs);
         gather.details.path_changed = path_changed;
         gather.details.message_bytes = number(text.len());
         path_changed |= gather.settings.iter().any(session::leads_elsewhere);

@@ -1,5 +1,6 @@
 //! Reads the guard of a rule; it never judges.
 
+use super::duties::charge;
 use super::fence::fence;
 use super::fields::{Fault, Fields, label, list, list_of, number};
 use super::rules::{tables, verbs};
@@ -11,7 +12,7 @@ use crate::policy::{ColumnPattern, Glob, TablePattern};
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 
 /// Keys of guards: exactly one of them stands in a rule.
-pub(super) const GUARDS: [&str; 19] = [
+pub(super) const GUARDS: [&str; 23] = [
     "deny_verbs",
     "allow_verbs",
     "require_where",
@@ -31,6 +32,10 @@ pub(super) const GUARDS: [&str; 19] = [
     "change_window",
     "require_intent",
     "tenant_fence",
+    "max_rows_written",
+    "max_rows_returned",
+    "max_cost",
+    "velocity",
 ];
 
 /// Reads the one guard of a rule.
@@ -67,6 +72,7 @@ pub(super) fn guard(value: &Spot<Yaml>, fields: &Fields<'_>) -> Result<Guard, Fa
         "change_window" => window(value).map(|window| Guard::ChangeWindow(Box::new(window))),
         "require_intent" => require_intent(value),
         "tenant_fence" => fence(value),
+        "max_rows_written" | "max_rows_returned" | "max_cost" | "velocity" => charge(&key.value, value),
         "single_statement" => only_true(value).map(|()| Guard::SingleStatement),
         _ => session_lock(value),
     })

@@ -1,6 +1,7 @@
 //! Reads a policy file: one document, typed, unknown keys refused with their place; it never opens files.
 
 mod callers;
+mod duties;
 mod fence;
 mod fields;
 mod guards;
@@ -53,6 +54,7 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
         ],
     )?;
     let callers = fields.optional("callers", |value| list(value)?.iter().map(callers::caller).collect())?;
+    let rules = rules(&fields)?;
     Ok(Policy {
         name: fields.required("name", label)?,
         version: fields.required("version", version)?,
@@ -67,7 +69,8 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
             word(value, "answer", &[("block", OnFull::Block), ("gap", OnFull::Gap)])
         })?,
         callers: callers.unwrap_or_default(),
-        rules: rules(&fields)?.into(),
+        has_duties: rules.iter().any(|rule| rule.guard.charge().is_some()),
+        rules: rules.into(),
         silence: Arc::new([]),
     })
 }

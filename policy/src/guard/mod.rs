@@ -12,6 +12,7 @@ pub(crate) use names::hidden;
 pub(crate) use session::{is_core, is_core_name};
 pub(crate) use window::{DAYS, Window};
 
+use crate::duty::{self, Charge};
 use crate::fence::Fence;
 use crate::policy::{ColumnPattern, Glob, Moment, TablePattern};
 use crate::{Caller, Facts, Filter, StatementFacts, Verbs};
@@ -56,6 +57,8 @@ pub(crate) enum Guard {
     TenantFence(Box<Fence>),
     /// More than one statement in a message.
     SingleStatement,
+    /// More than this at run time, which the gateway must see to.
+    Charge(Charge),
     /// Changes of settings that other guards, or the server's own, rely on.
     SessionLock { allow: Box<[Glob]> },
 }
@@ -86,6 +89,7 @@ impl Guard {
             Self::SingleStatement | Self::MaxStatementBytes(_) => None,
             Self::ChangeWindow(window) => window::change_window(window, statement, moment),
             Self::RequireIntent(verbs) => window::require_intent(*verbs, statement, moment),
+            Self::Charge(charge) => duty::finding(charge, statement),
             _ if statement.is_opaque() => Some(opaque(statement)),
             Self::DenyVerbs(verbs) => deny_verbs(*verbs, statement),
             Self::RequireWhere { verbs, tables } => require_where(*verbs, tables, statement, user),
@@ -104,6 +108,14 @@ impl Guard {
             Self::NoCrossJoin => size::no_cross_join(statement),
             Self::SessionLock { allow } => session::lock(allow, statement),
             Self::TenantFence(fence) => tenant::tenant_fence(fence, statement, caller),
+        }
+    }
+
+    /// What the gateway must do for it when a message passes.
+    pub(crate) fn charge(&self) -> Option<&Charge> {
+        match self {
+            Self::Charge(charge) => Some(charge),
+            _ => None,
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Policy {
     pub(crate) on_full: Option<OnFull>,
     pub(crate) callers: Box<[CallerEntry]>,
     pub(crate) rules: Box<[Rule]>,
+    /// Some rule may leave a duty with what passes.
+    pub(crate) has_duties: bool,
     /// Shared by all decisions in which no rule spoke.
     pub(crate) silence: Arc<[RuleVerdict]>,
 }
