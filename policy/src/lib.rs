@@ -54,6 +54,7 @@ mod facts;
 mod fence;
 mod file;
 mod guard;
+mod keys;
 mod known;
 mod memo;
 mod policy;

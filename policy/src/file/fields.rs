@@ -6,27 +6,27 @@ use clyra_spec::limits::LABEL_BYTES_MAX;
 
 /// What is wrong, and where.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) message: String,
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) message: String,
 }
 
 impl Fault {
-    pub(super) fn at<T>(place: &Spot<T>, message: impl Into<String>) -> Self {
+    pub(crate) fn at<T>(place: &Spot<T>, message: impl Into<String>) -> Self {
         Self { line: place.line, column: place.column, message: message.into() }
     }
 }
 
 /// The fields of one map.
-pub(super) struct Fields<'y> {
+pub(crate) struct Fields<'y> {
     place: &'y Spot<Yaml>,
     map: &'y [(Spot<String>, Spot<Yaml>)],
 }
 
 impl<'y> Fields<'y> {
     /// The fields of a map whose keys are all among `allowed`.
-    pub(super) fn new(place: &'y Spot<Yaml>, allowed: &[&str]) -> Result<Self, Fault> {
+    pub(crate) fn new(place: &'y Spot<Yaml>, allowed: &[&str]) -> Result<Self, Fault> {
         let Yaml::Map(map) = &place.value else {
             let message =
                 format!("expected a map, found {}; keys: {}", place.value.kind(), allowed.join(", "));
@@ -43,20 +43,20 @@ impl<'y> Fields<'y> {
         Ok(Self { place, map })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&'y Spot<Yaml>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'y Spot<Yaml>> {
         self.map.iter().find(|(key, _)| key.value == name).map(|(_, value)| value)
     }
 
     /// Keys that are present, in order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'y Spot<String>> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'y Spot<String>> {
         self.map.iter().map(|(key, _)| key)
     }
 
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &self,
         name: &str,
         read: impl FnOnce(&'y Spot<Yaml>) -> Result<T, Fault>,
@@ -64,7 +64,7 @@ impl<'y> Fields<'y> {
         self.get(name).map(read).transpose()
     }
 
-    pub(super) fn required<T>(
+    pub(crate) fn required<T>(
         &self,
         name: &str,
         read: impl FnOnce(&'y Spot<Yaml>) -> Result<T, Fault>,
@@ -74,7 +74,7 @@ impl<'y> Fields<'y> {
 }
 
 /// A list, which must not be empty.
-pub(super) fn list(value: &Spot<Yaml>) -> Result<&[Spot<Yaml>], Fault> {
+pub(crate) fn list(value: &Spot<Yaml>) -> Result<&[Spot<Yaml>], Fault> {
     match &value.value {
         Yaml::List(list) if list.is_empty() => {
             Err(Fault::at(value, "an empty list; give at least one entry"))
@@ -88,7 +88,7 @@ pub(super) fn list(value: &Spot<Yaml>) -> Result<&[Spot<Yaml>], Fault> {
 }
 
 /// One value, or a list of them.
-pub(super) fn list_of<T>(
+pub(crate) fn list_of<T>(
     value: &Spot<Yaml>,
     read: impl Fn(&Spot<Yaml>) -> Result<T, Fault>,
 ) -> Result<Box<[T]>, Fault> {
@@ -99,12 +99,12 @@ pub(super) fn list_of<T>(
 }
 
 /// One pattern, or a list of them.
-pub(super) fn glob_list(value: &Spot<Yaml>) -> Result<Box<[Glob]>, Fault> {
+pub(crate) fn glob_list(value: &Spot<Yaml>) -> Result<Box<[Glob]>, Fault> {
     list_of(value, |one| label(one).map(|text| Glob::new(&text)))
 }
 
 /// A text that is not empty and not longer than a label may be.
-pub(super) fn label(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
+pub(crate) fn label(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
     let text = text(value)?;
     match text.len() {
         0 => Err(Fault::at(value, "an empty text")),
@@ -116,7 +116,7 @@ pub(super) fn label(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
 }
 
 /// Any text.
-pub(super) fn text(value: &Spot<Yaml>) -> Result<&str, Fault> {
+pub(crate) fn text(value: &Spot<Yaml>) -> Result<&str, Fault> {
     match &value.value {
         Yaml::Text(text) => Ok(text),
         other => Err(Fault::at(value, format!("expected a text, found {}", other.kind()))),
@@ -124,7 +124,7 @@ pub(super) fn text(value: &Spot<Yaml>) -> Result<&str, Fault> {
 }
 
 /// A whole number from 1 to `most`.
-pub(super) fn number(value: &Spot<Yaml>, most: u64) -> Result<u64, Fault> {
+pub(crate) fn number(value: &Spot<Yaml>, most: u64) -> Result<u64, Fault> {
     match value.value {
         Yaml::Number(number) if (1..=most).contains(&number) => Ok(number),
         ref other => {
@@ -139,7 +139,7 @@ pub(super) fn number(value: &Spot<Yaml>, most: u64) -> Result<u64, Fault> {
 }
 
 /// One of a closed set of words.
-pub(super) fn word<T: Copy>(value: &Spot<Yaml>, what: &str, words: &[(&str, T)]) -> Result<T, Fault> {
+pub(crate) fn word<T: Copy>(value: &Spot<Yaml>, what: &str, words: &[(&str, T)]) -> Result<T, Fault> {
     let text = text(value)?;
     let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let found = words.iter().find(|(word, _)| *word == text);
@@ -147,7 +147,7 @@ pub(super) fn word<T: Copy>(value: &Spot<Yaml>, what: &str, words: &[(&str, T)])
 }
 
 /// The message for a word that is none of the allowed ones.
-pub(super) fn unknown(what: &str, word: &str, allowed: &[&str]) -> String {
+pub(crate) fn unknown(what: &str, word: &str, allowed: &[&str]) -> String {
     let closest = allowed.iter().map(|one| (distance(word, one), *one)).min();
     let guess = match closest {
         Some((steps, one)) if steps <= 2 && steps < one.len() => format!("; did you mean `{one}`?"),

@@ -1,13 +1,9 @@
 //! Reads a policy file: one document, typed, unknown keys refused with their place; it never opens files.
 
 mod callers;
-mod duties;
-mod fence;
-mod fields;
-mod guards;
-mod rules;
-mod window;
-mod yaml;
+pub(crate) mod fields;
+pub(crate) mod rules;
+pub(crate) mod yaml;
 
 use crate::policy::{Policy, Unparsed};
 use crate::{Evidence, OnFull, PolicyError};

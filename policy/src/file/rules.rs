@@ -1,18 +1,18 @@
 //! Reads one rule of a policy file; the guard in it is read next door. It never judges.
 
 use super::fields::{Fault, Fields, glob_list, label, list_of, text, unknown};
-use super::guards::{GUARDS, guard};
 use super::yaml::{Spot, Yaml};
 use super::{evidence, kinds, mode};
 use crate::Verbs;
 use crate::engine::BUILT_IN;
+use crate::keys::{GUARDS, guard};
 use crate::policy::{Rule, TablePattern, When};
 
 /// Keys beside the guard.
 const KEYS: [&str; 5] = ["id", "description", "mode", "evidence", "when"];
 
 /// Reads a rule, and says where its id stands.
-pub(super) fn rule(value: &Spot<Yaml>) -> Result<(&Spot<Yaml>, Rule), Fault> {
+pub(crate) fn rule(value: &Spot<Yaml>) -> Result<(&Spot<Yaml>, Rule), Fault> {
     let fields = Fields::new(value, &[&KEYS[..], &GUARDS[..]].concat())?;
     let id_at = fields.required("id", Ok)?;
     let id = label(id_at)?;
@@ -52,7 +52,7 @@ fn when(value: &Spot<Yaml>) -> Result<When, Fault> {
     })
 }
 
-pub(super) fn verbs(value: &Spot<Yaml>) -> Result<Verbs, Fault> {
+pub(crate) fn verbs(value: &Spot<Yaml>) -> Result<Verbs, Fault> {
     let sets = list_of(value, |one| {
         let word = text(one)?;
         let allowed: Vec<&str> = Verbs::words().collect();
@@ -63,7 +63,7 @@ pub(super) fn verbs(value: &Spot<Yaml>) -> Result<Verbs, Fault> {
     Ok(all)
 }
 
-pub(super) fn tables(value: &Spot<Yaml>) -> Result<Box<[TablePattern]>, Fault> {
+pub(crate) fn tables(value: &Spot<Yaml>) -> Result<Box<[TablePattern]>, Fault> {
     list_of(value, |one| {
         let text = label(one)?;
         TablePattern::parse(&text).ok_or_else(|| {

@@ -8,15 +8,15 @@ use std::fmt;
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
-pub(super) struct Spot<T> {
-    pub(super) value: T,
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Spot<T> {
+    pub(crate) value: T,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 /// A value of the document.
 #[derive(Clone, Debug)]
-pub(super) enum Yaml {
+pub(crate) enum Yaml {
     Null,
     Truth(bool),
     Number(u64),
@@ -26,7 +26,7 @@ pub(super) enum Yaml {
 }
 
 /// Reads the one document of a file.
-pub(super) fn parse(yaml: &str, file: &str) -> Result<Spot<Yaml>, PolicyError> {
+pub(crate) fn parse(yaml: &str, file: &str) -> Result<Spot<Yaml>, PolicyError> {
     let document: Spanned<Yaml> = serde_saphyr::from_str(yaml).map_err(|error| {
         let place = error.location();
         let number = |place: Option<u64>| place.and_then(|one| usize::try_from(one).ok()).unwrap_or(0);
@@ -50,7 +50,7 @@ fn in_our_words(text: &str) -> String {
 
 impl Yaml {
     /// What it is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Truth(_) => "true or false",

@@ -18,7 +18,7 @@ use crate::policy::{ColumnPattern, Glob, Moment, TablePattern};
 use crate::{Caller, Facts, Filter, StatementFacts, Verbs};
 use clyra_spec::Verb;
 
-/// What a rule forbids. A new guard is a variant here, a match arm below, and a key in `file/rules.rs`.
+/// What a rule forbids. A new guard is a variant here, a match arm below, and a key in `keys/mod.rs`.
 #[derive(Clone, Debug)]
 pub(crate) enum Guard {
     /// These verbs.

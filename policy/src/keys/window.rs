@@ -1,9 +1,9 @@
 //! Reads the hours and freezes of a `change_window`; it never reads a clock.
 
-use super::fields::{Fault, Fields, list_of, text, unknown};
-use super::rules::verbs;
-use super::yaml::{Spot, Yaml};
 use crate::Verbs;
+use crate::file::fields::{Fault, Fields, list_of, text, unknown};
+use crate::file::rules::verbs;
+use crate::file::yaml::{Spot, Yaml};
 use crate::guard::{DAYS, Window};
 
 /// Reads a window; what it does not say is open.

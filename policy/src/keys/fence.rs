@@ -1,14 +1,14 @@
 //! Reads the guard `tenant_fence`; it never proves anything.
 
-use super::fields::{Fault, Fields, label, list_of};
-use super::rules::tables;
-use super::yaml::Spot;
 use crate::fence::Fence;
+use crate::file::fields::{Fault, Fields, label, list_of};
+use crate::file::rules::tables;
+use crate::file::yaml::{Spot, Yaml};
 use crate::guard::Guard;
 use crate::policy::TablePattern;
 
 /// `{column, tables, shared?}`; an entry of `shared` that ends with `()` names a function.
-pub(super) fn fence(value: &Spot<super::Yaml>) -> Result<Guard, Fault> {
+pub(super) fn fence(value: &Spot<Yaml>) -> Result<Guard, Fault> {
     let fields = Fields::new(value, &["column", "tables", "shared"])?;
     let shared = fields.optional("shared", |value| list_of(value, shared))?.unwrap_or_default();
     let (mut open, mut functions) = (Vec::new(), Vec::new());
@@ -23,7 +23,7 @@ pub(super) fn fence(value: &Spot<super::Yaml>) -> Result<Guard, Fault> {
     })))
 }
 
-fn shared(value: &Spot<super::Yaml>) -> Result<(TablePattern, bool), Fault> {
+fn shared(value: &Spot<Yaml>) -> Result<(TablePattern, bool), Fault> {
     let text = label(value)?;
     let name = text.strip_suffix("()").unwrap_or(&text);
     let pattern = TablePattern::parse(name).ok_or_else(|| {

@@ -1,8 +1,8 @@
 //! Reads the guards that are settled at run time: bounds of rows and cost, and velocity caps; it never counts.
 
-use super::fields::{Fault, Fields, number, text, word};
-use super::yaml::{Spot, Yaml};
 use crate::duty::{Cap, Charge, Limit, Per, Unit};
+use crate::file::fields::{Fault, Fields, number, text, word};
+use crate::file::yaml::{Spot, Yaml};
 use crate::guard::Guard;
 use clyra_spec::limits::WHOLE_NUMBER_MAX;
 

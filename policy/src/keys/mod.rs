@@ -1,18 +1,22 @@
-//! Reads the guard of a rule; it never judges.
+//! The keys of guards: reads the guard of a rule; it never judges.
 
-use super::duties::charge;
-use super::fence::fence;
-use super::fields::{Fault, Fields, label, list, list_of, number};
-use super::rules::{tables, verbs};
-use super::window::{changes, window};
-use super::yaml::{Spot, Yaml};
+mod duties;
+mod fence;
+mod window;
+
 use crate::Verbs;
+use crate::file::fields::{Fault, Fields, label, list, list_of, number, word};
+use crate::file::rules::{tables, verbs};
+use crate::file::yaml::{Spot, Yaml};
 use crate::guard::{Guard, is_core_name};
 use crate::policy::{ColumnPattern, Glob, TablePattern};
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
+use duties::charge;
+use fence::fence;
+use window::{changes, window};
 
 /// Keys of guards: exactly one of them stands in a rule.
-pub(super) const GUARDS: [&str; 23] = [
+pub(crate) const GUARDS: [&str; 23] = [
     "deny_verbs",
     "allow_verbs",
     "require_where",
@@ -39,7 +43,7 @@ pub(super) const GUARDS: [&str; 23] = [
 ];
 
 /// Reads the one guard of a rule.
-pub(super) fn guard(value: &Spot<Yaml>, fields: &Fields<'_>) -> Result<Guard, Fault> {
+pub(crate) fn guard(value: &Spot<Yaml>, fields: &Fields<'_>) -> Result<Guard, Fault> {
     let mut keys = fields.keys().filter(|key| GUARDS.contains(&key.value.as_str()));
     let Some(key) = keys.next() else {
         return Err(Fault::at(value, format!("a rule without a guard; give one of: {}", GUARDS.join(", "))));
@@ -129,7 +133,7 @@ fn require_limit(value: &Spot<Yaml>) -> Result<Guard, Fault> {
     }
     let fields = Fields::new(value, &["max", "gather"])?;
     let words = [("allow", true), ("deny", false)];
-    let gather = fields.optional("gather", |value| super::word(value, "answer", &words))?.unwrap_or(false);
+    let gather = fields.optional("gather", |value| word(value, "answer", &words))?.unwrap_or(false);
     Ok(Guard::RequireLimit { max: fields.required("max", |value| number(value, most))?, gather })
 }
 
@@ -150,8 +154,7 @@ fn require_where(value: &Spot<Yaml>) -> Result<Guard, Fault> {
     let fields = Fields::new(value, &["verbs", "tables"])?;
     let words = WITH_ROWS.map(|verb| (verb.as_str(), verb));
     let chosen = fields.optional("verbs", |value| {
-        list_of(value, |one| super::word(one, "verb", &words))
-            .map(|verbs| verbs.into_iter().collect::<Verbs>())
+        list_of(value, |one| word(one, "verb", &words)).map(|verbs| verbs.into_iter().collect::<Verbs>())
     })?;
     let tables = fields.optional("tables", tables)?;
     Ok(Guard::RequireWhere {
