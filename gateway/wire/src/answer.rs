@@ -25,6 +25,13 @@ pub fn fatal_response(refusal: &Refusal<'_>) -> Vec<u8> {
     response("FATAL", refusal)
 }
 
+/// `CommandComplete` with a command tag such as `SET`.
+pub fn command_complete(tag: &str) -> Vec<u8> {
+    let mut body = tag.as_bytes().to_vec();
+    body.push(0);
+    message(b'C', &body)
+}
+
 /// `ReadyForQuery` with a transaction status: `I`, `T` or `E`.
 pub fn ready_for_query(status: u8) -> [u8; 6] {
     [b'Z', 0, 0, 0, 5, status]
@@ -75,7 +82,8 @@ fn poison_text(token: &str) -> String {
     format!("clyra refused this statement ({token})")
 }
 
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+/// One message: tag, length, body.
+pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
     let mut message = Vec::with_capacity(body.len() + 5);
     message.push(tag);

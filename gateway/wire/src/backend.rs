@@ -17,6 +17,35 @@ pub(crate) fn sqlstate(mut body: &[u8]) -> Option<[u8; 5]> {
     None
 }
 
+/// One field of an `ErrorResponse` body, such as `M` for the message.
+pub(crate) fn field(mut body: &[u8], wanted: u8) -> Option<String> {
+    while let Some((field, rest)) = body.split_first() {
+        let (value, rest) = cstr(rest)?;
+        if *field == wanted {
+            return Some(String::from_utf8_lossy(value).into_owned());
+        }
+        body = rest;
+    }
+    None
+}
+
+/// The columns of a `DataRow` body; `None` for null, and in whole where it is not well formed.
+pub(crate) fn columns(body: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let mut columns = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        rest = behind;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            columns.push(None);
+            continue;
+        };
+        columns.push(Some(rest.get(..length)?.to_vec()));
+        rest = rest.get(length..)?;
+    }
+    rest.is_empty().then_some(columns)
+}
+
 /// Rows of a `CommandComplete` body such as `INSERT 0 5\0` or `SELECT 5\0`; `None` where the tag has no number.
 pub(crate) fn rows(body: &[u8]) -> Option<u64> {
     let (tag, _) = cstr(body)?;

@@ -1,6 +1,9 @@
 //! Client messages whose content the session must know: names, and the text of statements.
 
-use crate::{WireError, frame::cstr};
+use crate::{
+    WireError,
+    frame::{HEAD_BYTES, cstr},
+};
 
 /// `Parse`: name and text.
 pub(crate) fn parse(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
@@ -8,6 +11,13 @@ pub(crate) fn parse(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     let (name, rest) = cstr(body).ok_or_else(|| malformed.clone())?;
     let (sql, _) = cstr(rest).ok_or(malformed)?;
     Ok((name, sql))
+}
+
+/// `Parse`, whole: count and types of its parameters, as they are behind its text.
+pub(crate) fn parse_types(message: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = cstr(message.get(HEAD_BYTES..)?)?;
+    let (_, types) = cstr(rest)?;
+    Some(types)
 }
 
 /// `Query`: the text. Bytes after the first NUL are never read by a server, which refuses the message.

@@ -32,9 +32,11 @@ mod frontend;
 mod session;
 mod startup;
 
-pub use answer::{Refusal, error_response, fatal_response, ready_for_query};
+pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
 pub use error::WireError;
-pub use session::{Ask, Completion, End, Heard, Refused, Session, Step};
+pub use session::{
+    Answered, Ask, Completion, End, Heard, OwnAnswer, OwnError, OwnQuestion, Refused, Session, Step,
+};
 pub use startup::{Opening, Startup, opening};
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The client's direction: cuts messages, asks about those that act, keeps what the answers will need.
 
-use super::{Ask, Asked, Expect, NAMES_MAX, OPEN_MAX, Refused, Session, Skipping, Step, What};
+use super::{Ask, Asked, Expect, NAMES_MAX, OPEN_MAX, Refused, Session, Skipping, Step, What, own::Own};
 use crate::{
     WireError, answer,
     frame::{self, HEAD_BYTES, Head},
@@ -10,6 +10,9 @@ use crate::{
 impl<P: Clone, T> Session<P, T> {
     /// Looks at the client's bytes that are not yet dealt with.
     pub fn client<'b>(&mut self, bytes: &'b [u8]) -> Result<Step<'b, P>, WireError> {
+        if let Some(step) = self.waits() {
+            return Ok(step);
+        }
         if self.client_left.0 > 0 {
             return Ok(self.rest(bytes));
         }
@@ -48,6 +51,15 @@ impl<P: Clone, T> Session<P, T> {
         }
     }
 
+    /// What keeps the client waiting, or is said to it first.
+    fn waits<'b>(&mut self) -> Option<Step<'b, P>> {
+        if matches!(self.own, Own::Open(..)) || (self.held && !self.is_settled()) {
+            return Some(Step::Hold);
+        }
+        self.held = false;
+        self.say_unsaid().map(|error| Step::Answer(0, error))
+    }
+
     /// The simple query that was asked about goes on.
     pub fn allow_query(&mut self, ticket: T) {
         self.open(Expect::Query { ticket, completions: Vec::new(), committed: 0 });
@@ -81,16 +93,20 @@ impl<P: Clone, T> Session<P, T> {
         let simple = matches!(asked.what, What::Query | What::Function);
         if self.server_skips {
             // The client is about to read an earlier error; the server reads over this message anyway.
-            return Refused::Silent;
+            if self.unsaid.take().is_none() {
+                return Refused::Silent;
+            }
+            self.skipping = Skipping::WithServer;
+            return Refused::Answer(error);
         }
         if self.is_idle() {
-            if simple {
-                let mut answer = error;
-                answer.extend(answer::ready_for_query(b'I'));
-                return Refused::Answer(answer);
+            if !simple {
+                self.skipping = Skipping::Alone;
             }
-            self.skipping = Skipping::Alone;
-            return Refused::Answer(error);
+            return match self.say(error, simple) {
+                Some(answer) => Refused::Answer(answer),
+                None => Refused::Silent,
+            };
         }
         if simple {
             let poison = answer::poison_query(&self.token);
@@ -188,7 +204,10 @@ impl<P: Clone, T> Session<P, T> {
         let alone = self.skipping == Skipping::Alone;
         self.skipping = Skipping::No;
         if alone {
-            return Ok(Step::Answer(head.total, answer::ready_for_query(b'I').to_vec()));
+            return Ok(match self.say(Vec::new(), true) {
+                Some(ready) => Step::Answer(head.total, ready),
+                None => Step::Drop(head.total),
+            });
         }
         self.sync(bytes, head)
     }
@@ -196,16 +215,17 @@ impl<P: Clone, T> Session<P, T> {
     fn open(&mut self, expect: Expect<P, T>) {
         if let Some(asked) = self.asked.take() {
             self.client_left = (asked.total, false);
-            // While it skips, the server reads over queries too.
-            match expect.into_ticket_if(self.server_skips) {
-                Ok(expect) => self.expects.push_back(expect),
-                Err(ticket) => self.ended.extend(ticket.map(|ticket| (ticket, skipped()))),
-            }
+            self.sent(expect);
         }
     }
 
-    fn extended(&mut self, expect: Expect<P, T>) {
+    pub(super) fn extended(&mut self, expect: Expect<P, T>) {
         self.segment = true;
+        self.sent(expect);
+    }
+
+    /// A message that goes to the server. While it skips, it reads over everything, also over queries.
+    pub(super) fn sent(&mut self, expect: Expect<P, T>) {
         match expect.into_ticket_if(self.server_skips) {
             Ok(expect) => self.expects.push_back(expect),
             Err(ticket) => self.ended.extend(ticket.map(|ticket| (ticket, skipped()))),

@@ -25,6 +25,12 @@ pub(super) enum Expect<P, T> {
     CopyEnd,
     /// Ends at `ReadyForQuery`.
     Sync,
+    /// A question of the gateway's own: ends at `ReadyForQuery` of its own `Sync`, else at its last `CloseComplete`.
+    Own { sync: bool, closes: u8 },
+    /// The server heard nothing: said to the client when its turn comes, `ReadyForQuery` behind it where `ready`.
+    Said { said: Vec<u8>, ready: bool },
+    /// An empty simple query in the place of one that the gateway answers. Ends at `ReadyForQuery`.
+    Stand { said: Vec<u8> },
 }
 
 impl<P, T> Expect<P, T> {
@@ -44,7 +50,20 @@ impl<P, T> Expect<P, T> {
 
     /// The answer to it ends with `ReadyForQuery`, also after an error.
     pub(super) fn ends_ready(&self) -> bool {
-        matches!(self, Self::Query { .. } | Self::Function { .. } | Self::PoisonQuery { .. } | Self::Sync)
+        matches!(
+            self,
+            Self::Query { .. }
+                | Self::Function { .. }
+                | Self::PoisonQuery { .. }
+                | Self::Sync
+                | Self::Stand { .. }
+                | Self::Own { sync: true, .. }
+        )
+    }
+
+    /// The client hears of it from the gateway, whatever the server says.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Self::Own { .. } | Self::Said { .. } | Self::Stand { .. })
     }
 }
 

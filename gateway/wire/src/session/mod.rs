@@ -5,12 +5,17 @@
 
 mod client;
 mod expect;
+mod own;
+mod said;
 mod server;
 
 use expect::Expect;
+use own::Own;
 use std::collections::{HashMap, VecDeque};
 
 pub use expect::{Completion, End};
+pub use own::{OwnAnswer, OwnError, OwnQuestion};
+pub use said::Answered;
 
 /// What the driver does next with the client's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -119,6 +124,12 @@ pub struct Session<P, T> {
     /// Text of the client may be read as PostgreSQL reads it under its defaults.
     strings_standard: bool,
     encoding_utf8: bool,
+    /// A question of the gateway's own.
+    own: Own,
+    /// The error of such a question that the client has not read, though the server skips for it.
+    unsaid: Option<Vec<u8>>,
+    /// The client waits until everything sent on is answered.
+    held: bool,
 }
 
 #[derive(Debug)]
@@ -177,6 +188,9 @@ impl<P: Clone, T> Session<P, T> {
             unnamed: Unnamed { statement: None, portal: None },
             strings_standard: true,
             encoding_utf8: true,
+            own: Own::None,
+            unsaid: None,
+            held: false,
         }
     }
 

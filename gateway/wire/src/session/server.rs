@@ -25,6 +25,15 @@ impl<P: Clone, T> Session<P, T> {
                 passed += here;
                 continue;
             }
+            self.pass_copy_end();
+            if self.expects.front().is_some_and(Expect::is_ours) {
+                if passed > 0 {
+                    break;
+                }
+                if let Some(heard) = self.hear_ours(rest)? {
+                    return Ok(heard);
+                }
+            }
             let Some(head) = frame::head(rest)? else { break };
             if must_be_whole(head) && rest.len() < head.total.min(ERROR_BYTES_READ) {
                 break;
@@ -41,6 +50,18 @@ impl<P: Clone, T> Session<P, T> {
             self.server_left = (head.total, false);
         }
         Ok(if passed > 0 { Heard::Forward(passed) } else { Heard::More })
+    }
+
+    /// The oldest open message is of the gateway's own making; `None` for what the client hears all the same.
+    fn hear_ours(&mut self, rest: &[u8]) -> Result<Option<Heard>, WireError> {
+        match self.expects.front_mut() {
+            Some(Expect::Own { .. }) => self.hear_own(rest),
+            Some(Expect::Stand { said }) => match frame::head(rest)? {
+                Some(head) if head.tag == b'I' => Ok(Some(Heard::Replace(head.total, std::mem::take(said)))),
+                _ => Ok(None),
+            },
+            _ => Ok(self.hear_said()),
+        }
     }
 
     /// The error of a message that we made fail.
@@ -63,9 +84,6 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     fn hear(&mut self, head: Head, body: &[u8]) -> Result<(), WireError> {
-        if matches!(head.tag, b'1' | b'2' | b'3' | b'C' | b'E' | b'G' | b'I' | b'T' | b'Z' | b'n' | b's') {
-            self.pass_copy_end();
-        }
         match head.tag {
             b'D' => self.answer_rows += 1,
             b'd' | b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
@@ -178,7 +196,10 @@ impl<P: Clone, T> Session<P, T> {
             match self.expects.front() {
                 Some(Expect::Sync) => break,
                 Some(_) => {
-                    if let Some(ticket) = self.expects.pop_front().and_then(Expect::into_ticket) {
+                    let skipped = self.expects.pop_front();
+                    if matches!(skipped, Some(Expect::Own { .. })) {
+                        self.own_is_skipped();
+                    } else if let Some(ticket) = skipped.and_then(Expect::into_ticket) {
                         self.done.push((ticket, End { skipped: true, ..End::default() }));
                     }
                 }
@@ -195,12 +216,12 @@ impl<P: Clone, T> Session<P, T> {
         let &[status] = body else {
             return Err(WireError::Malformed { tag: b'Z', what: "transaction status missing" });
         };
-        self.status = status;
         self.answer_bytes = 0;
         self.answer_rows = 0;
         self.copy_in = false;
         if self.login {
             self.login = false;
+            self.status = status;
             return Ok(());
         }
         let failed = self.failed.take();
@@ -218,7 +239,7 @@ impl<P: Clone, T> Session<P, T> {
                 self.ended.push_back((ticket, End { error: failed, ..End::default() }));
             }
             Some(Expect::PoisonQuery { .. }) => {}
-            Some(Expect::Sync) => {
+            Some(Expect::Sync | Expect::Stand { .. }) => {
                 for (_, end) in self.done.iter_mut().filter(|_| undone) {
                     end.completions.iter_mut().for_each(|completion| completion.undone = true);
                     end.error = end.error.or(if end.skipped { None } else { failed });
@@ -227,12 +248,18 @@ impl<P: Clone, T> Session<P, T> {
             }
             _ => return Err(WireError::OutOfStep { tag: b'Z' }),
         }
+        self.now_at(status);
+        Ok(())
+    }
+
+    /// The server's transaction status after `ReadyForQuery`.
+    pub(super) fn now_at(&mut self, status: u8) {
+        self.status = status;
         self.status_before = status;
         if status == b'I' {
             self.portals.clear();
             self.unnamed.portal = None;
         }
-        Ok(())
     }
 
     /// `CopyInResponse`: until the client ends its data, the server reads over `Sync`.

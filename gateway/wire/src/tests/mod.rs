@@ -1,5 +1,7 @@
 //! Conversations: what both sides say, byte for byte, and what the session makes of it.
 
+mod own;
+
 use crate::{Ask, Completion, End, Heard, Refusal, Refused, Session, Step, WireError, error_response};
 
 type Talk = Session<String, String>;
@@ -92,10 +94,16 @@ fn say(talk: &mut Talk, bytes: &[u8], judge: impl Fn(&str) -> bool) -> (Vec<u8>,
 /// Drives the server's bytes; returns what goes to the client.
 fn hear(talk: &mut Talk, bytes: &[u8]) -> Vec<u8> {
     let mut to_client = Vec::new();
+    hear_some(talk, bytes, &mut to_client);
+    to_client
+}
+
+/// Like `hear`, but says how many of the bytes were dealt with.
+fn hear_some(talk: &mut Talk, bytes: &[u8], to_client: &mut Vec<u8>) -> usize {
     let mut at = 0;
     loop {
         match talk.server(&bytes[at..]).unwrap() {
-            Heard::More => return to_client,
+            Heard::More => return at,
             Heard::Forward(n) => {
                 to_client.extend(&bytes[at..at + n]);
                 at += n;

@@ -1,0 +1,171 @@
+//! Carries bytes between one client and one server as the wire session says, and asks the gate what it must.
+//!
+//! One task, both directions: a turn reads what is there, deals with it, and writes once to each side.
+
+mod ask;
+mod settle;
+mod turn;
+
+use super::{House, Seat, login::Opened, side::Side, stream::Stream};
+use crate::gate::{Known, Shown, Ticket, Visitor};
+use clyra_policy::{Login, Proof};
+use clyra_spec::Auth;
+use clyra_wire::{Refusal, Session, WireError, fatal_response};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Runs a session to its end.
+pub(super) async fn run(house: House, client: Stream, opened: Opened) {
+    let mut relay = Relay::new(house, client, opened);
+    if let Err(broken) = relay.turns().await {
+        relay.say_goodbye(&broken).await;
+    }
+}
+
+pub(super) type Wire = Session<Arc<Known>, Box<Ticket>>;
+
+struct Relay {
+    house: House,
+    wire: Wire,
+    client: Side,
+    server: Side,
+    login: Pending,
+    visitor: Option<Visitor>,
+    /// When the bytes of this turn were read.
+    began: Instant,
+    /// Bytes of the client that the wire waits for.
+    needed: usize,
+    /// Bytes of statements that the server has not answered; their facts are held until then.
+    open_bytes: u64,
+    /// Its place among the clients, while it lasts.
+    _seat: Seat,
+}
+
+/// What is known of a caller before the server lets it in.
+struct Pending {
+    user: String,
+    database: String,
+    application: String,
+    run: Option<crate::draft::RunClaims>,
+    /// What it has shown to the gateway itself.
+    auth: Option<Auth>,
+    /// What it has proved beside its name.
+    proof: Arc<Proof>,
+}
+
+/// Why a session breaks off.
+enum Broken {
+    Wire(WireError),
+    Io,
+    Shutdown,
+    LoginTimeout,
+    /// The server owes the gateway an answer for too long.
+    Unanswered,
+}
+
+impl Relay {
+    fn new(house: House, client: Stream, opened: Opened) -> Self {
+        house.gate.metrics.sessions.increment(1.0);
+        let token = format!("{:016x}", fastrand::u64(..));
+        let mut client = Side::new(client);
+        client.inbox = opened.early;
+        let mut server = Side::new(opened.server);
+        server.inbox = opened.heard;
+        Self {
+            house,
+            wire: Session::new(token),
+            client,
+            server,
+            login: Pending {
+                user: opened.user,
+                database: opened.database,
+                application: opened.application,
+                run: opened.run,
+                auth: opened.auth,
+                proof: opened.proof,
+            },
+            visitor: None,
+            began: Instant::now(),
+            needed: 1,
+            open_bytes: 0,
+            _seat: opened.seat,
+        }
+    }
+
+    async fn turns(&mut self) -> Result<(), Broken> {
+        let deadline = tokio::time::sleep(self.house.limits.login_max);
+        tokio::pin!(deadline);
+        let mut shutdown = self.house.shutdown.clone();
+        let down = async move { drop(shutdown.wait_for(|down| *down).await) };
+        tokio::pin!(down);
+        let mut going = false;
+        loop {
+            self.hear_server()?;
+            if self.visitor.is_none() && self.wire.is_open() {
+                self.let_in();
+            }
+            if self.hear_client().await? {
+                self.server.flush().await;
+                return Ok(());
+            }
+            if self.server.ended && self.server.inbox.is_empty() && self.client.outbox.is_empty() {
+                return Ok(());
+            }
+            if going && self.wire.is_idle() {
+                return Err(Broken::Shutdown);
+            }
+            let logging_in = self.visitor.is_none();
+            tokio::select! {
+                biased;
+                turned = poll_fn(|cx| self.poll_turn(cx)) => turned.map_err(|_| Broken::Io)?,
+                () = &mut deadline, if logging_in => return Err(Broken::LoginTimeout),
+                () = &mut down, if !going => going = true,
+            }
+            self.began = Instant::now();
+        }
+    }
+
+    /// The server let the client in: from now on it is a visitor.
+    fn let_in(&mut self) {
+        let auth = self.login.auth.unwrap_or(match self.wire.auth_code() {
+            0 => Auth::None,
+            10 => Auth::Scram,
+            _ => Auth::Password,
+        });
+        let login = Login {
+            user: &self.login.user,
+            database: &self.login.database,
+            application: &self.login.application,
+            tenant: None,
+        };
+        let run = self.login.run.take().map(Arc::new);
+        let shown = Shown { auth, proof: Arc::clone(&self.login.proof) };
+        self.visitor = Some(self.house.gate.visitor(&login, shown, run));
+    }
+
+    async fn say_goodbye(&mut self, broken: &Broken) {
+        let (sqlstate, message) = match broken {
+            Broken::Io => return,
+            Broken::Wire(err) => ("08P01", format!("clyra: {err}")),
+            Broken::Shutdown => ("57P01", "clyra: the gateway is shutting down".to_owned()),
+            Broken::Unanswered => {
+                ("08006", "clyra: the server does not answer the gateway's own question".to_owned())
+            }
+            Broken::LoginTimeout => {
+                let seconds = self.house.limits.login_max.as_secs_f32();
+                ("57014", format!("clyra: login took longer than {seconds} s"))
+            }
+        };
+        if matches!(broken, Broken::Wire(_)) {
+            self.house.gate.metrics.protocol_errors.increment(1);
+        }
+        let refusal = Refusal { sqlstate, message: &message, detail: "", hint: "", position: None };
+        self.client.outbox.extend_from_slice(&fatal_response(&refusal));
+        let _ = tokio::time::timeout(GOODBYE_MAX, self.client.flush()).await;
+    }
+}
+
+const GOODBYE_MAX: Duration = Duration::from_secs(1);

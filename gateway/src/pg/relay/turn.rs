@@ -1,0 +1,114 @@
+//! One turn of a session: what was read is dealt with as the wire session says, and what is to be told is written. It
+//! judges nothing.
+
+use super::{Broken, Relay};
+use crate::pg::question::question;
+use bytes::Buf;
+use clyra_wire::{Heard, Step, WireError};
+use std::{
+    io,
+    task::{Context, Poll},
+};
+
+impl Relay {
+    /// Deals with the client's bytes; true when it takes its leave.
+    pub(super) async fn hear_client(&mut self) -> Result<bool, Broken> {
+        loop {
+            let step = self.wire.client(&self.client.inbox).map_err(Broken::Wire)?;
+            match step {
+                Step::More(bytes) => {
+                    self.needed = bytes;
+                    if self.client.ended {
+                        // What is not whole now never will be.
+                        self.client.inbox.clear();
+                    }
+                    return Ok(false);
+                }
+                Step::Hold => {
+                    self.needed = 1;
+                    return Ok(false);
+                }
+                Step::Forward(bytes) => self.client.hand(bytes, &mut self.server),
+                Step::Drop(bytes) => self.client.inbox.advance(bytes),
+                Step::Answer(bytes, answer) => {
+                    self.client.inbox.advance(bytes);
+                    self.client.outbox.extend_from_slice(&answer);
+                }
+                Step::Leave(bytes) => {
+                    self.client.hand(bytes, &mut self.server);
+                    return Ok(true);
+                }
+                // Asked again when the server has answered some of what is open.
+                Step::Ask(_) if self.open_bytes > OPEN_BYTES_MAX => {
+                    self.needed = 1;
+                    return Ok(false);
+                }
+                Step::Ask(ask) => {
+                    let Some(visitor) = self.visitor.as_mut() else {
+                        return Err(Broken::Wire(WireError::Unexpected { tag: 0, place: "before login" }));
+                    };
+                    let question = question(&self.house.gate, visitor, &self.wire, ask);
+                    self.put_before_gate(question).await?;
+                }
+            }
+            // What is written out soon does not pile up, however much the client pipelines.
+            if self.server.outbox.len() > OUTBOX_BYTES_MAX || self.client.outbox.len() > OUTBOX_BYTES_MAX {
+                self.needed = 1;
+                return Ok(false);
+            }
+        }
+    }
+
+    pub(super) fn hear_server(&mut self) -> Result<(), Broken> {
+        loop {
+            match self.wire.server(&self.server.inbox).map_err(Broken::Wire)? {
+                Heard::More if self.server.ended => break self.server.inbox.clear(),
+                Heard::More => break,
+                Heard::Forward(bytes) => self.server.hand(bytes, &mut self.client),
+                Heard::Drop(bytes) => self.server.inbox.advance(bytes),
+                Heard::Replace(bytes, answer) => {
+                    self.server.inbox.advance(bytes);
+                    self.client.outbox.extend_from_slice(&answer);
+                }
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Waits until anything can be read or written, and does it.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut turned = self.poll_server(cx)?.is_ready();
+        if self.server.outbox.len() <= OUTBOX_BYTES_MAX
+            && (self.client.inbox.len() < self.needed || self.client.inbox.len() < INBOX_BYTES_MAX)
+        {
+            turned |= self.client.poll_fill(cx, self.needed)?.is_ready();
+        }
+        if self.client.ended && self.client.inbox.is_empty() {
+            turned |= self.server.poll_close(cx)?.is_ready();
+        }
+        if turned {
+            return Poll::Ready(Ok(()));
+        }
+        self.client.slim();
+        self.server.slim();
+        Poll::Pending
+    }
+
+    /// As [`Relay::poll_turn`], but what the client says next stays where it is.
+    pub(super) fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut turned = self.server.poll_send(cx)?.is_ready();
+        turned |= self.client.poll_send(cx)?.is_ready();
+        if self.client.outbox.len() <= OUTBOX_BYTES_MAX {
+            turned |= self.server.poll_fill(cx, 1)?.is_ready();
+        }
+        if turned { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+/// So many bytes of statements may be open before the client is heard further: a pipeline of large ones stays small.
+const OPEN_BYTES_MAX: u64 = 1 << 20;
+/// So many bytes may wait for a slow peer before the other side is read no further.
+const OUTBOX_BYTES_MAX: usize = 256 << 10;
+/// So many bytes of a client may wait that cannot be dealt with yet.
+const INBOX_BYTES_MAX: usize = 64 << 10;
