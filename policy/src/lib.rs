@@ -47,6 +47,7 @@
 mod blocks;
 mod catalog;
 mod detail;
+mod dialect;
 mod duty;
 mod engine;
 mod error;
@@ -62,6 +63,7 @@ pub mod tools;
 mod verbs;
 
 pub use catalog::Catalog;
+pub use dialect::Dialect;
 pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
 pub use engine::{Decision, Refusal};
 pub use error::{CatalogError, EvalError, PolicyError};

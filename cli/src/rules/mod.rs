@@ -1,6 +1,7 @@
 //! Policies tried out on files: cases, and corpora under two policies. The judge decides; here are only files and words.
 
 pub(crate) mod catalog;
+pub(crate) mod facts;
 
 use crate::{
     error::Error,

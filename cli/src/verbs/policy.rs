@@ -3,7 +3,7 @@
 use super::say;
 use crate::{
     error::Error,
-    rules::{self, Diff, Test, catalog::CatalogArgs},
+    rules::{self, Diff, Test, catalog::CatalogArgs, facts::FactsArgs},
     standing::write_whole,
     tell,
 };
@@ -41,6 +41,15 @@ Examples:
   clyra policy explain --policy shop.yaml --cert-san spiffe://corp/agents/seven --sql \"SELECT 1\"
   clyra policy explain --policy shop.yaml --claim iss=https://id.example --claim team=data --sql \"SELECT 1\"")]
     Explain(Explain),
+    /// Tell what statements do, without any policy: verbs, tables, functions, columns, settings
+    #[command(after_help = "\
+Input lines:  {\"id\", \"sql\", \"user\"?}
+Output lines: {\"id\", \"problem\", \"statements\": [{\"verb\", \"verbs\", \"reads\", \"writes\", \"functions\", \"columns\", ..}]}
+
+Examples:
+  clyra policy facts --sql \"DELETE FROM orders WHERE id = 1\"
+  clyra policy facts --in corpus.jsonl > facts.jsonl")]
+    Facts(FactsArgs),
     /// Judge a corpus: JSON lines in, one verdict a line out
     #[command(after_help = "\
 Input lines:  {\"id\", \"sql\", \"user\"?, \"database\"?, \"application\"?, \"tenant\"?, \"change_intent\"?, \"at_us\"?, \"params\"?: [..]}
@@ -139,6 +148,7 @@ pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
     match verb {
         PolicyVerb::Lint { files, policy, json } => lint(&[files, policy].concat(), json),
         PolicyVerb::Explain(args) => explain(&args),
+        PolicyVerb::Facts(args) => rules::facts::run(&args),
         PolicyVerb::Eval(args) => eval(&args),
         PolicyVerb::Test(args) => rules::test(&args),
         PolicyVerb::Diff(args) => rules::diff(&args),

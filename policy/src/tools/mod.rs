@@ -1,15 +1,17 @@
-//! The verbs behind `clyra policy`: lint, explain, eval, cases, diff; they never read files themselves.
+//! The verbs behind `clyra policy`: lint, explain, eval, facts, cases, diff; they never read files themselves.
 
 mod cases;
 mod diff;
 mod eval;
 mod explain;
+mod facts;
 mod session;
 
 pub use cases::{CaseFailure, CasesReport, cases};
 pub use diff::{Difference, Said, diff_line};
 pub use eval::eval_line;
 pub use explain::{Explanation, RuleExplanation, explain};
+pub use facts::{FactsView, ProblemView, StatementDetail, facts, facts_line};
 pub use session::RuleView;
 
 use crate::{Policy, PolicyError, StatementFacts};
