@@ -32,7 +32,7 @@ dbt *ARGS:
 clients *ARGS:
     cargo build -p clyra-cli && python3 tests/clients/run.py --clyra "$CARGO_TARGET_DIR/debug/clyra" {{ARGS}}
 
-# fuzz the ear: TARGET is startup, frontend, backend or split_anywhere (needs cargo-fuzz and a nightly compiler)
+# fuzz the ear or the judge: TARGET is startup, frontend, backend, split_anywhere, sql_facts or sql_dialects (needs cargo-fuzz and a nightly compiler)
 fuzz TARGET *ARGS:
     cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}
 

@@ -1,7 +1,7 @@
 //! Reads statements that define structure and rights: their verbs, tables and inner queries; unknown kinds stop it.
 
 use super::gather::{Gather, OUTSIDE, Stop, all_of};
-use super::query::{created, drain, visit_all, write};
+use super::query::{children, created, drain, visit_all, write};
 use super::utility::{later, read, statement as any_statement, write_parts};
 use super::{Setting, session, shape};
 use clyra_spec::Verb;
@@ -317,14 +317,8 @@ fn smaller<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> bool {
         }
         Node::CreateSeqStmt(one) => sequence(gather, one.sequence(), one.options()),
         Node::AlterSeqStmt(one) => sequence(gather, one.sequence(), one.options()),
-        Node::CreateStatsStmt(one) => {
-            one.relations().iter().for_each(|table| read(gather, Some(table)));
-            for part in one.exprs() {
-                if let Node::StatsElem(part) = part {
-                    gather.visit(part.expr(), OUTSIDE);
-                }
-            }
-        }
+        // What the grammar takes for a table here may be anything that stands in FROM; only the server refuses it.
+        Node::CreateStatsStmt(_) => children(gather, node, OUTSIDE),
         Node::CreateDomainStmt(one) => one.constraints().iter().for_each(|one| constraint(gather, one)),
         Node::AlterDomainStmt(one) => element(gather, one.def()),
         Node::CreatePublicationStmt(one) => publication(gather, one.for_all_tables, one.pubobjects()),

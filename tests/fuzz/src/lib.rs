@@ -10,6 +10,10 @@
 //! clyra_fuzz::split_anywhere(b"\x03Q\0\0\0\x0dselect 1\0");
 //! ```
 
+mod judge;
+
+pub use judge::{sql_dialects, sql_facts};
+
 use clyra_wire::{
     Ask, End, Heard, Opening, Refusal, Refused, Session, Step, WireError, error_response, opening,
 };
