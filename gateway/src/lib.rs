@@ -21,6 +21,7 @@
 mod admin;
 mod claims;
 mod draft;
+mod duty;
 mod error;
 mod gate;
 mod house;
