@@ -46,6 +46,7 @@ impl Gateway {
             policy_file: settings.policy_file.clone(),
             mode: settings.mode,
             kill,
+            cap_journal: folder.join("caps.journal"),
             outbox: Arc::clone(&outbox),
             secret,
             upstream: settings.upstream.to_string(),
@@ -99,6 +100,7 @@ impl Gateway {
     /// When the last receipts could not be written to the spool.
     pub async fn stop(self) -> Result<(), Error> {
         self.door.close().await;
+        self.gate.caps.close();
         let stopped = self.gate.outbox.stop().await;
         self.admin.close().await;
         Ok(stopped?)

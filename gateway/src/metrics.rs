@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     allowed: Counter,
     /// By rule id: a counter for each verdict, carried out or not, that it has given.
     by_rule: Mutex<HashMap<Box<str>, Vec<Spoken>>>,
+    /// By rule id: what its cap has let through.
+    cap_used: Mutex<HashMap<Box<str>, Counter>>,
     pub(crate) decision_us: Histogram,
     pub(crate) added_us: Histogram,
     pub(crate) upstream_us: Histogram,
@@ -49,6 +51,7 @@ impl Metrics {
         Ok(Self {
             allowed: counter(&recorder, &[("rule", "none"), ("verdict", "allow"), ("enforced", "true")]),
             by_rule: Mutex::default(),
+            cap_used: Mutex::default(),
             decision_us: histogram(&recorder, "clyra_decision_microseconds"),
             added_us: histogram(&recorder, "clyra_added_latency_microseconds"),
             upstream_us: histogram(&recorder, "clyra_upstream_microseconds"),
@@ -70,25 +73,43 @@ impl Metrics {
             self.allowed.increment(1);
             return;
         }
-        let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
         for rule in decision.rules.iter() {
-            if !by_rule.contains_key(&rule.id) {
-                by_rule.insert(rule.id.clone(), Vec::new());
-            }
-            let Some(spoken) = by_rule.get_mut(&rule.id) else { continue };
-            let same = |said: &&Spoken| (said.0, said.1) == (rule.verdict, rule.enforced);
-            if let Some((_, _, counter)) = spoken.iter().find(same) {
-                counter.increment(1);
-                continue;
-            }
-            let labels = [
-                ("rule", &*rule.id),
-                ("verdict", rule.verdict.as_str()),
-                ("enforced", if rule.enforced { "true" } else { "false" }),
-            ];
-            let counter = counter(&self.recorder, &labels);
+            self.spoke(&rule.id, rule.verdict, rule.enforced);
+        }
+    }
+
+    /// Counts what one rule said.
+    pub(crate) fn spoke(&self, rule: &str, verdict: Verdict, enforced: bool) {
+        let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
+        if !by_rule.contains_key(rule) {
+            by_rule.insert(rule.into(), Vec::new());
+        }
+        let Some(spoken) = by_rule.get_mut(rule) else { return };
+        let same = |said: &&Spoken| (said.0, said.1) == (verdict, enforced);
+        if let Some((_, _, counter)) = spoken.iter().find(same) {
             counter.increment(1);
-            spoken.push((rule.verdict, rule.enforced, counter));
+            return;
+        }
+        let labels = [
+            ("rule", rule),
+            ("verdict", verdict.as_str()),
+            ("enforced", if enforced { "true" } else { "false" }),
+        ];
+        let counter = counter(&self.recorder, &labels);
+        counter.increment(1);
+        spoken.push((verdict, enforced, counter));
+    }
+
+    /// Counts what a rule's cap has let through, in its own units.
+    pub(crate) fn cap_used(&self, rule: &str, units: u64) {
+        let mut used = self.cap_used.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.contains_key(rule) {
+            let labels = vec![Label::new("rule", rule.to_owned())];
+            let key = Key::from_parts("clyra_cap_used_total", labels);
+            used.insert(rule.into(), self.recorder.register_counter(&key, &META));
+        }
+        if let Some(counter) = used.get(rule) {
+            counter.increment(units);
         }
     }
 
@@ -151,6 +172,11 @@ fn describe(recorder: &PrometheusRecorder) {
     for (name, help) in histograms {
         recorder.describe_histogram(name.into(), None, help.into());
     }
+    recorder.describe_counter(
+        "clyra_cap_used_total".into(),
+        None,
+        "What a velocity rule has let through, in its own units.".into(),
+    );
     recorder.describe_counter(
         "clyra_logins_refused_total".into(),
         None,

@@ -65,7 +65,7 @@ mod verbs;
 pub use catalog::Catalog;
 pub use dialect::Dialect;
 pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
-pub use engine::{Decision, Refusal};
+pub use engine::{Breach, Decision, Refusal};
 pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
 pub use fence::{TenantParameter, is_tenant};

@@ -25,7 +25,10 @@ pub(super) async fn upkeep(gate: Arc<Gate>, shutdown: watch::Receiver<bool>) {
     tokio::pin!(closing);
     loop {
         tokio::select! {
-            _ = every.tick() => gate.metrics.upkeep(),
+            _ = every.tick() => {
+                gate.metrics.upkeep();
+                gate.caps.upkeep();
+            }
             () = &mut closing => return,
         }
     }

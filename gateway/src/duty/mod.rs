@@ -1,7 +1,10 @@
 //! Duties: carries out what a rule leaves with a message that passes. It decides nothing beyond what its duty says.
 
+mod caps;
 mod journal;
 mod ledger;
 mod meter;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use caps::{Caps, Grant, Sharers};

@@ -6,6 +6,7 @@
 mod clock;
 mod kill;
 mod receipt;
+mod settle;
 mod visitor;
 
 pub(crate) use kill::{KillSwitch, Turn};
@@ -15,6 +16,7 @@ pub(crate) use visitor::{Shown, Visitor};
 use crate::{
     Error,
     draft::{Draft, PolicyCard, PolicyDraft, SwitchDraft},
+    duty::Caps,
     metrics::{Metrics, Standing},
     outbox::Outbox,
 };
@@ -40,6 +42,7 @@ pub(crate) struct Gate {
     mode: Option<Mode>,
     memo: FactsMemo,
     pub(crate) kill: KillSwitch,
+    pub(crate) caps: Caps,
     pub(crate) outbox: Arc<Outbox>,
     secret: Secret,
     pub(crate) metrics: Metrics,
@@ -82,6 +85,7 @@ impl Gate {
             mode: parts.mode,
             memo: FactsMemo::new(MEMO_ENTRIES, MEMO_BYTES),
             kill: parts.kill,
+            caps: Caps::open(parts.cap_journal, parts.secret.clone(), clock::now_us())?,
             outbox: parts.outbox,
             secret: parts.secret,
             metrics: Metrics::new()?,
@@ -103,7 +107,9 @@ impl Gate {
         self.refresh(visitor);
         let at_us = clock::now_us();
         let asked = Instant::now();
-        let decision = visitor.judge(&known.facts, self.kill.level(), at_us, prepared);
+        let mut decision = visitor.judge(&known.facts, self.kill.level(), at_us, prepared);
+        settle::unmet(&mut decision);
+        let grants = self.caps.take(visitor.sharers(), &mut decision, known.facts.statements.len(), at_us);
         let decided_us = clock::micros(asked);
         self.metrics.decided(&decision);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one decision stay far below 2^53")]
@@ -119,11 +125,13 @@ impl Gate {
             bytes_in: arrival.bytes,
             intents: Vec::new(),
             lost: false,
+            grants,
         });
         if let Some(refusal) = ticket.decision.refusal.clone() {
             return Passage::Shut(self.refuse(visitor, &ticket, &refusal).await);
         }
         if let Err(shut) = self.admit(visitor, &mut ticket).await {
+            self.give_all_back(&ticket);
             return Passage::Shut(shut);
         }
         visitor.went(&ticket.known.facts);
@@ -150,6 +158,7 @@ impl Gate {
             self.metrics.upstream_us.record(upstream_us as f64);
             self.metrics.added_us.record(total_us.saturating_sub(upstream_us) as f64);
         }
+        self.settle_caps(ticket, end);
         self.write_outcomes(visitor, ticket, end);
     }
 
@@ -289,6 +298,8 @@ pub(crate) struct Parts {
     pub(crate) policy_file: Option<PathBuf>,
     pub(crate) mode: Option<Mode>,
     pub(crate) kill: KillSwitch,
+    /// Where what the caps have let through is kept.
+    pub(crate) cap_journal: PathBuf,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) secret: Secret,
     pub(crate) upstream: String,

@@ -2,6 +2,7 @@
 
 use super::{Gate, Visitor, clock};
 use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft};
+use crate::duty::Grant;
 use clyra_policy::{Decision, Facts};
 use clyra_spec::{Phase, Status};
 use clyra_wire::{Completion, End};
@@ -30,6 +31,8 @@ pub(crate) struct Ticket {
     pub(super) intents: Vec<Uuid>,
     /// The outbox had no room: its receipts are counted as lost.
     pub(super) lost: bool,
+    /// Caps that it uses.
+    pub(super) grants: Vec<Grant>,
 }
 
 impl Gate {
@@ -56,6 +59,9 @@ impl Gate {
             let mut receipt = draft(visitor, ticket, statement, phase, clock::new_id(ticket.at_us));
             receipt.intent = intent;
             receipt.outcome = Some(outcome);
+            if let Some(decision) = self.found(ticket, statement, done) {
+                receipt.decision = decision;
+            }
             if intent.is_some() {
                 receipt.at_us = clock::now_us();
             }

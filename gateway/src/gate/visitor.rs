@@ -3,6 +3,7 @@
 
 use super::{Force, Gate};
 use crate::draft::{Draft, RunClaims, SessionCard};
+use crate::duty::Sharers;
 use clyra_policy::{Caller, Decision, Facts, Login, Moment, Proof};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
@@ -35,6 +36,16 @@ impl Visitor {
         let change_intent = self.run.as_ref().and_then(|run| run.change_intent.as_deref());
         let moment = Moment { now_us: Some(now_us), change_intent, path_changed: self.path_changed };
         self.force.policy.decide_at(&self.caller, facts, level, &moment, prepared)
+    }
+
+    /// Whom its use of caps is counted for.
+    pub(super) fn sharers(&self) -> Sharers<'_> {
+        Sharers {
+            actor: &self.caller.actor,
+            tenant: self.caller.tenant.as_deref().unwrap_or_default(),
+            user: &self.user,
+            run: self.run.as_ref().map_or("", |run| &run.run_id),
+        }
     }
 
     /// A message went on to the server.

@@ -22,10 +22,54 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// A rule speaks after all: its duty has found something. Where the rule is enforced, the decision is a refusal.
+    pub fn breach(&mut self, duty: &Duty, breach: &Breach) {
+        let spoken = RuleVerdict {
+            enforced: duty.enforced,
+            id: duty.rule.clone(),
+            reason: breach.reason,
+            verdict: breach.verdict,
+        };
+        self.rules = self.rules.iter().cloned().chain([spoken]).collect();
+        if duty.enforced && self.refusal.is_none() {
+            let Breach { reason, what, .. } = breach;
+            self.verdict = breach.verdict;
+            self.enforced = true;
+            self.duties = None;
+            self.refusal = Some(Arc::new(Refusal {
+                rule: duty.rule.clone(),
+                reason,
+                sqlstate: breach.sqlstate,
+                message: format!("clyra: rule `{}` refuses {what}", duty.rule),
+                detail: format!("Rule: {}; reason: {reason}; found: {what}.", duty.rule),
+                hint: breach.hint.clone(),
+                position: None,
+            }));
+        } else if self.verdict == Verdict::Allow {
+            self.verdict = breach.verdict;
+            self.enforced = false;
+        }
+    }
+
     /// What the gateway must do when it lets the message pass, in the order of the rules.
     pub fn duties(&self) -> &[Duty] {
         self.duties.as_deref().unwrap_or_default()
     }
+}
+
+/// What a duty found when it was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// `deny` or `throttle`.
+    pub verdict: Verdict,
+    /// Stable reason code.
+    pub reason: &'static str,
+    /// SQLSTATE of the error.
+    pub sqlstate: &'static str,
+    /// What is refused, as the end of a sentence.
+    pub what: String,
+    /// What would be allowed.
+    pub hint: String,
 }
 
 /// What a refused caller is told.
@@ -35,7 +79,7 @@ pub struct Refusal {
     pub rule: Box<str>,
     /// Stable reason code.
     pub reason: &'static str,
-    /// SQLSTATE of the error: `42501`, `ZC100`, `42601` or `0A000`.
+    /// SQLSTATE of the error: `42501`, `ZC100`, `42601`, `0A000`, or what a duty says.
     pub sqlstate: &'static str,
     /// One sentence.
     pub message: String,

@@ -3,7 +3,7 @@
 mod decision;
 mod scene;
 
-pub use decision::{Decision, Refusal};
+pub use decision::{Breach, Decision, Refusal};
 pub(crate) use scene::Scene;
 
 use crate::guard::{Finding, is_core, loud};

@@ -72,6 +72,8 @@ impl<P, T> Expect<P, T> {
 pub struct Completion {
     /// Rows that the server reported.
     pub rows: Option<u64>,
+    /// Rows of its answer, copy data too.
+    pub returned: u64,
     /// Bytes of its answer.
     pub bytes: u64,
     /// A later error of the same implicit transaction undid it.

@@ -85,8 +85,8 @@ impl<P: Clone, T> Session<P, T> {
 
     fn hear(&mut self, head: Head, body: &[u8]) -> Result<(), WireError> {
         match head.tag {
-            b'D' => self.answer_rows += 1,
-            b'd' | b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
+            b'D' | b'd' => self.answer_rows += 1,
+            b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
             b'C' | b'I' | b's' => self.complete(head.tag, body)?,
             b'E' => self.error(backend::sqlstate(body).unwrap_or(*b"XX000")),
             b'Z' => self.ready(body)?,
@@ -154,7 +154,14 @@ impl<P: Clone, T> Session<P, T> {
             b's' => Some(self.answer_rows),
             _ => None,
         };
-        let completion = Completion { rows, bytes: std::mem::take(&mut self.answer_bytes), undone: false };
+        // Copy data in binary form has a head and a tail beside its rows.
+        let returned = if body.starts_with(b"COPY") {
+            self.answer_rows.min(rows.unwrap_or(0))
+        } else {
+            self.answer_rows
+        };
+        let bytes = std::mem::take(&mut self.answer_bytes);
+        let completion = Completion { rows, returned, bytes, undone: false };
         self.answer_rows = 0;
         let commits = tag == b'C' && body == b"COMMIT\0";
         match self.expects.front_mut() {

@@ -135,7 +135,7 @@ fn a_query_and_its_rows() {
             .concat();
     assert_eq!(hear(&mut talk, &answer), answer, "not a byte is changed");
     let bytes = u64::try_from(answer.len()).unwrap() - 6;
-    let done = Completion { rows: Some(1), bytes, undone: false };
+    let done = Completion { rows: Some(1), returned: 1, bytes, undone: false };
     assert_eq!(ended(&mut talk), [("select 1".into(), End { completions: vec![done], ..End::default() })]);
     assert!(talk.is_idle());
 }
