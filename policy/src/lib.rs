@@ -70,5 +70,5 @@ pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
 pub use fence::{TenantParameter, is_tenant};
 pub use memo::FactsMemo;
-pub use policy::{Caller, Evidence, Login, Moment, OnFull, Policy, Proof};
+pub use policy::{Approvals, Approver, Caller, Evidence, Given, Login, Moment, OnFull, Policy, Proof};
 pub use verbs::Verbs;

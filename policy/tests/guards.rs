@@ -1,7 +1,7 @@
 //! Every guard, with what it must refuse and what it must let pass.
 #![expect(clippy::unwrap_used, reason = "a test that fails here has found its fault")]
 
-use clyra_policy::{Facts, Login, Moment, Policy};
+use clyra_policy::{Approvals, Facts, Given, Login, Moment, Policy};
 use clyra_spec::KillLevel;
 
 fn policy(guard: &str) -> Policy {
@@ -392,6 +392,70 @@ fn require_intent() {
     assert_eq!(reason(&rule, "drop table a", &claimed(Some("  "))), "intent_missing");
     assert_eq!(reason(&rule, "drop table a", &claimed(Some("CHG-7"))), "allow");
     assert_eq!(reason(&rule, "delete from a", &claimed(None)), "allow");
+}
+
+/// Two approvers, of whom the first bears the name of who sends.
+const APPROVERS: &str = "
+approvers:
+  - {name: ann, key: ann+c4faeb66+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c}
+  - {name: bob, key: bob+9ebaaa42+AYE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU}
+";
+
+#[test]
+fn require_approval() {
+    let rule = |guard: &str| {
+        let yaml = format!("name: t\nversion: 1\nmode: enforce\nrules:\n  - id: r\n    {guard}{APPROVERS}");
+        Policy::parse(&yaml, "t.yaml").unwrap()
+    };
+    let policy = rule("require_approval: true");
+    let by = |name: &str| [Given { id: "id-1".into(), approver: name.into() }];
+    let (ann, bob, eve) = (by("ann"), by("bob"), by("eve"));
+    let of = |given| Moment { approvals: Approvals::Of { digest: "d1", given }, ..Moment::default() };
+    let unbound = Moment { approvals: Approvals::Unbound, ..Moment::default() };
+    for (moment, expected) in [
+        (Moment::default(), "approval_missing"),
+        (of(&[]), "approval_missing"),
+        (of(&eve), "approval_missing"),
+        (of(&ann), "approval_own"),
+        (unbound, "approval_unbound"),
+        (of(&bob), "allow"),
+    ] {
+        for sql in ["delete from a where b = 1", "drop table a", "do 'begin end'", "select 1; delete from a"]
+        {
+            assert_eq!(reason(&policy, sql, &moment), expected, "{sql}");
+        }
+        assert_eq!(reason(&policy, "select 1", &moment), "allow");
+    }
+    assert_eq!(reason(&policy, "prepare p as delete from a", &of(&bob)), "approval_unbound");
+    let only = rule("require_approval: {verbs: [drop], approvers: [ann]}");
+    assert_eq!(reason(&only, "drop table a", &of(&bob)), "approval_missing");
+    assert_eq!(reason(&only, "delete from a", &Moment::default()), "allow");
+}
+
+#[test]
+fn an_approval_is_used_by_what_passes_for_it() {
+    let yaml = format!(
+        "name: t\nversion: 1\nmode: enforce\nrules:\n  - {{id: r, require_approval: true}}\n  - {{id: s, \
+         deny_tables: secrets}}{APPROVERS}"
+    );
+    let policy = Policy::parse(&yaml, "t.yaml").unwrap();
+    let login = Login { user: "cal", database: "shop", application: "psql", tenant: None };
+    let caller = policy.caller(&login);
+    assert!(policy.asks_approval(&caller));
+    let given = [Given { id: "id-1".into(), approver: "ann".into() }];
+    let moment = Moment { approvals: Approvals::Of { digest: "d1", given: &given }, ..Moment::default() };
+    let used = |sql: &str, body: &str| {
+        let facts = Facts::of_postgres(sql.as_bytes());
+        let body = std::sync::Arc::new(Facts::of_postgres(body.as_bytes()));
+        let decision =
+            policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|_| Some(body.clone()));
+        (decision.refusal.map(|one| one.reason), decision.approvals.map_or(0, |ids| ids.len()))
+    };
+    assert_eq!(used("delete from a", ""), (None, 1));
+    assert_eq!(used("select * from a", ""), (None, 0));
+    assert_eq!(used("delete from secrets", ""), (Some("table_denied"), 0));
+    assert_eq!(used("execute p", "delete from a"), (Some("approval_unbound"), 0));
+    assert_eq!(used("execute p", "select 1"), (None, 0));
 }
 
 #[test]

@@ -34,7 +34,12 @@ impl Visitor {
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> Decision {
         let change_intent = self.run.as_ref().and_then(|run| run.change_intent.as_deref());
-        let moment = Moment { now_us: Some(now_us), change_intent, path_changed: self.path_changed };
+        let moment = Moment {
+            now_us: Some(now_us),
+            change_intent,
+            path_changed: self.path_changed,
+            ..Moment::default()
+        };
         self.force.policy.decide_at(&self.caller, facts, level, &moment, prepared)
     }
 

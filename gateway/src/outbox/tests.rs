@@ -554,6 +554,7 @@ fn receipt(run: Option<&Arc<RunClaims>>) -> Draft {
         statement: 0,
         shape: [b'a'; 32],
         decision: Decision {
+            approvals: None,
             verdict: Verdict::Allow,
             enforced: true,
             strict: false,

@@ -15,6 +15,8 @@ pub struct Decision {
     pub strict: bool,
     /// Every rule that spoke, those in shadow mode too; shared and empty when none did.
     pub rules: Arc<[RuleVerdict]>,
+    /// Ids of the approvals that let it pass, which are to be used up before it is sent on.
+    pub approvals: Option<Arc<[Box<str>]>>,
     /// What to tell the caller; there exactly when the verdict refuses and is carried out.
     pub refusal: Option<Arc<Refusal>>,
     /// What the gateway must do when it lets the message pass; `None` for nothing, and for what is refused.

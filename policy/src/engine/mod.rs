@@ -69,18 +69,23 @@ impl Policy {
             return self.spoken(&[Voice { id: "kill", enforced: true, sqlstate: "ZC100", finding }], strict);
         }
         let voices = self.voices(caller, scene);
+        let approvals =
+            if caller.asks_approval { scene.approvals(self.rules_of(caller), caller) } else { None };
         if voices.is_empty() {
             return Decision {
                 verdict: Verdict::Allow,
                 enforced: self.mode_of(caller) == Mode::Enforce,
                 strict,
                 rules: Arc::clone(&self.silence),
+                approvals,
                 refusal: None,
                 duties: self.duties(caller, scene),
             };
         }
         let mut decision = self.spoken(&voices, strict);
+        // What is refused uses nothing up and leaves no duties.
         if decision.refusal.is_none() {
+            decision.approvals = approvals;
             decision.duties = self.duties(caller, scene);
         }
         decision
@@ -162,6 +167,7 @@ impl Policy {
             enforced: refusal.is_some(),
             strict,
             rules: rules.collect(),
+            approvals: None,
             refusal,
             duties: None,
         }

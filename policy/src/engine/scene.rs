@@ -91,10 +91,33 @@ impl<'f> Scene<'f> {
     pub(crate) fn finding(&self, rule: &Rule, caller: &Caller) -> Option<Finding> {
         let user = &*caller.user;
         let of_message = || rule.guard.message(self.facts).filter(|_| self.is_selected(rule, user));
-        self.statements()
-            .filter(|statement| rule.when.selects(statement, user))
-            .find_map(|statement| rule.guard.statement(statement, caller, &self.moment))
+        let mut own = self.facts.statements.iter().filter(|statement| rule.when.selects(statement, user));
+        let mut bodies = self.bodies.iter().filter(|statement| rule.when.selects(statement, user));
+        own.find_map(|statement| rule.guard.statement(statement, caller, &self.moment))
+            .or_else(|| bodies.find_map(|statement| rule.guard.body(statement, caller, &self.moment)))
             .or_else(of_message)
+    }
+
+    /// The approvals that let the message pass the caller's rules.
+    pub(crate) fn approvals<'r>(
+        &self,
+        rules: impl Iterator<Item = &'r Rule>,
+        caller: &Caller,
+    ) -> Option<Arc<[Box<str>]>> {
+        let mut used: Vec<Box<str>> = Vec::new();
+        for rule in rules {
+            let Some(consent) = rule.guard.consent() else { continue };
+            let is_about =
+                |one: &StatementFacts| rule.when.selects(one, &caller.user) && consent.is_about(one);
+            if !self.statements().any(is_about) {
+                continue;
+            }
+            if let Some(given) = consent.given(caller, &self.moment).filter(|given| !used.contains(&given.id))
+            {
+                used.push(given.id.clone());
+            }
+        }
+        (!used.is_empty()).then(|| used.into())
     }
 
     /// Why the message, or what it runs, was not understood, with its SQLSTATE.

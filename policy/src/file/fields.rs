@@ -138,6 +138,15 @@ pub(crate) fn number(value: &Spot<Yaml>, most: u64) -> Result<u64, Fault> {
     }
 }
 
+/// `true`, where `false` would say nothing.
+pub(crate) fn only_true(value: &Spot<Yaml>) -> Result<(), Fault> {
+    match &value.value {
+        Yaml::Truth(true) => Ok(()),
+        Yaml::Truth(false) => Err(Fault::at(value, "`false` switches nothing off; leave the rule out")),
+        other => Err(Fault::at(value, format!("expected true, found {}", other.kind()))),
+    }
+}
+
 /// One of a closed set of words.
 pub(crate) fn word<T: Copy>(value: &Spot<Yaml>, what: &str, words: &[(&str, T)]) -> Result<T, Fault> {
     let text = text(value)?;

@@ -5,6 +5,7 @@ pub(crate) mod fields;
 pub(crate) mod rules;
 pub(crate) mod yaml;
 
+use crate::keys;
 use crate::policy::{Policy, Unparsed};
 use crate::{Evidence, OnFull, PolicyError};
 use clyra_spec::{ActorKind, Mode, limits::POLICY_BYTES_MAX};
@@ -45,12 +46,14 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
             "unknown_names",
             "evidence",
             "on_full",
+            "approvers",
             "callers",
             "rules",
         ],
     )?;
+    let approvers = fields.optional("approvers", keys::approvers)?.unwrap_or_default();
     let callers = fields.optional("callers", |value| list(value)?.iter().map(callers::caller).collect())?;
-    let rules = rules(&fields)?;
+    let rules = rules(&fields, &approvers)?;
     Ok(Policy {
         name: fields.required("name", label)?,
         version: fields.required("version", version)?,
@@ -67,15 +70,20 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
         callers: callers.unwrap_or_default(),
         has_duties: rules.iter().any(|rule| rule.guard.charge().is_some()),
         rules: rules.into(),
+        approvers,
         silence: Arc::new([]),
     })
 }
 
-fn rules(fields: &Fields<'_>) -> Result<Vec<crate::policy::Rule>, Fault> {
+fn rules(
+    fields: &Fields<'_>,
+    approvers: &[crate::policy::Approver],
+) -> Result<Vec<crate::policy::Rule>, Fault> {
     let Some(value) = fields.get("rules") else { return Ok(Vec::new()) };
     let (mut rules, mut seen) = (Vec::new(), BTreeMap::new());
     for one in list(value)? {
-        let (id_at, rule) = rules::rule(one)?;
+        let (id_at, mut rule) = rules::rule(one)?;
+        keys::with_approvers(id_at, &mut rule.guard, approvers)?;
         if let Some(first) = seen.insert(rule.id.clone(), id_at.line) {
             return Err(Fault::at(id_at, format!("rule id `{}` is taken by line {first}", rule.id)));
         }

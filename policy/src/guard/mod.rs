@@ -10,7 +10,7 @@ mod window;
 
 pub(crate) use names::hidden;
 pub(crate) use session::{is_core, is_core_name};
-pub(crate) use window::{DAYS, Window};
+pub(crate) use window::{Consent, DAYS, Window};
 
 use crate::duty::{self, Charge};
 use crate::fence::Fence;
@@ -53,6 +53,8 @@ pub(crate) enum Guard {
     ChangeWindow(Box<Window>),
     /// Changes by these verbs for which no reason is claimed.
     RequireIntent(Verbs),
+    /// Changes that nobody else answers for.
+    RequireApproval(Consent),
     /// Rows of other tenants than the caller's.
     TenantFence(Box<Fence>),
     /// More than one statement in a message.
@@ -90,6 +92,9 @@ impl Guard {
             Self::ChangeWindow(window) => window::change_window(window, statement, moment),
             Self::RequireIntent(verbs) => window::require_intent(*verbs, statement, moment),
             Self::Charge(charge) => duty::finding(charge, statement),
+            Self::RequireApproval(consent) => {
+                window::require_approval(consent, statement, caller, moment, false)
+            }
             _ if statement.is_opaque() => Some(opaque(statement)),
             Self::DenyVerbs(verbs) => deny_verbs(*verbs, statement),
             Self::RequireWhere { verbs, tables } => require_where(*verbs, tables, statement, user),
@@ -116,6 +121,29 @@ impl Guard {
         match self {
             Self::Charge(charge) => Some(charge),
             _ => None,
+        }
+    }
+
+    /// The consent that it asks for.
+    pub(crate) fn consent(&self) -> Option<&Consent> {
+        match self {
+            Self::RequireApproval(consent) => Some(consent),
+            _ => None,
+        }
+    }
+
+    /// Looks at a statement that runs by its name, so that its text is that of another message.
+    pub(crate) fn body(
+        &self,
+        statement: &StatementFacts,
+        caller: &Caller,
+        moment: &Moment<'_>,
+    ) -> Option<Finding> {
+        match self {
+            Self::RequireApproval(consent) => {
+                window::require_approval(consent, statement, caller, moment, true)
+            }
+            _ => self.statement(statement, caller, moment),
         }
     }
 

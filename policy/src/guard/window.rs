@@ -1,8 +1,8 @@
-//! Guards about when and why: hours in which changes may be made, freezes, and a claimed reason. Time is an argument.
+//! Guards about when, why and with whose consent: hours for changes, freezes, a claimed reason, approvals. Time is an argument.
 
 use super::{Finding, loud};
-use crate::policy::Moment;
-use crate::{StatementFacts, Verbs};
+use crate::policy::{Approvals, Given, Moment};
+use crate::{Caller, StatementFacts, Verbs};
 
 /// When changes may be made.
 #[derive(Clone, Debug)]
@@ -60,6 +60,79 @@ pub(super) fn require_intent(
             .to_owned(),
         position: Some(statement.position),
     })
+}
+
+/// Whose consent a change needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Consent {
+    /// Verbs that it is about.
+    pub(crate) verbs: Verbs,
+    /// Names of those who may give it.
+    pub(crate) approvers: Box<[Box<str>]>,
+}
+
+impl Consent {
+    /// The first approval that counts for this caller: nobody approves what is their own.
+    pub(crate) fn given<'m>(&self, caller: &Caller, moment: &Moment<'m>) -> Option<&'m Given> {
+        let Approvals::Of { given, .. } = moment.approvals else { return None };
+        given.iter().find(|one| self.may(&one.approver) && !is_actor(&one.approver, caller))
+    }
+
+    /// Whether the rule is about this statement.
+    pub(crate) fn is_about(&self, statement: &StatementFacts) -> bool {
+        changed(self.verbs, statement).is_some()
+    }
+
+    fn may(&self, approver: &str) -> bool {
+        self.approvers.iter().any(|one| **one == *approver)
+    }
+}
+
+/// A change that nobody else answers for. `indirect` says that it stands in another message than the one at hand.
+pub(super) fn require_approval(
+    consent: &Consent,
+    statement: &StatementFacts,
+    caller: &Caller,
+    moment: &Moment<'_>,
+    indirect: bool,
+) -> Option<Finding> {
+    let verb = changed(consent.verbs, statement)?;
+    let finding = |reason, what: &str, hint: String| {
+        let position = Some(statement.position);
+        Some(Finding { reason, what: format!("{verb} {what}"), hint, position })
+    };
+    let digest = match moment.approvals {
+        _ if indirect || statement.prepares.is_some() => None,
+        Approvals::Unbound => None,
+        Approvals::Unknown => Some(None),
+        Approvals::Of { digest, .. } => Some(Some(digest)),
+    };
+    let Some(digest) = digest else {
+        let hint =
+            "send the statement itself, with its values in its text: only what stands there can be approved";
+        return finding("approval_unbound", "that no approval can be bound to", hint.to_owned());
+    };
+    if consent.given(caller, moment).is_some() {
+        return None;
+    }
+    let names = consent.approvers.join(", ");
+    let hint = match digest {
+        Some(digest) => {
+            format!(
+                "ask {names} for `clyra approve --digest {digest} --reason TEXT --key FILE`, then send it again"
+            )
+        }
+        None => format!("ask {names} for an approval"),
+    };
+    let own = matches!(moment.approvals, Approvals::Of { given, .. } if given.iter().any(|one| consent.may(&one.approver)));
+    if own {
+        return finding("approval_own", "approved only by who sends it", hint);
+    }
+    finding("approval_missing", "without an approval", hint)
+}
+
+fn is_actor(name: &str, caller: &Caller) -> bool {
+    [&caller.actor, &caller.user].into_iter().any(|one| one.eq_ignore_ascii_case(name))
 }
 
 /// The strongest verb that the rule is about; code that cannot be read may hold any.

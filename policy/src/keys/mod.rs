@@ -1,22 +1,26 @@
 //! The keys of guards: reads the guard of a rule; it never judges.
 
+mod approval;
 mod duties;
 mod fence;
 mod window;
 
+pub(crate) use approval::{approvers, with_approvers};
+
 use crate::Verbs;
-use crate::file::fields::{Fault, Fields, label, list, list_of, number, word};
+use crate::file::fields::{Fault, Fields, label, list, list_of, number, only_true, word};
 use crate::file::rules::{tables, verbs};
 use crate::file::yaml::{Spot, Yaml};
 use crate::guard::{Guard, is_core_name};
 use crate::policy::{ColumnPattern, Glob, TablePattern};
+use approval::require_approval;
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 use duties::charge;
 use fence::fence;
 use window::{changes, window};
 
 /// Keys of guards: exactly one of them stands in a rule.
-pub(crate) const GUARDS: [&str; 23] = [
+pub(crate) const GUARDS: [&str; 24] = [
     "deny_verbs",
     "allow_verbs",
     "require_where",
@@ -35,6 +39,7 @@ pub(crate) const GUARDS: [&str; 23] = [
     "max_statement_bytes",
     "change_window",
     "require_intent",
+    "require_approval",
     "tenant_fence",
     "max_rows_written",
     "max_rows_returned",
@@ -75,6 +80,7 @@ pub(crate) fn guard(value: &Spot<Yaml>, fields: &Fields<'_>) -> Result<Guard, Fa
         "max_statement_bytes" => number(value, STATEMENT_BYTES_MAX as u64).map(Guard::MaxStatementBytes),
         "change_window" => window(value).map(|window| Guard::ChangeWindow(Box::new(window))),
         "require_intent" => require_intent(value),
+        "require_approval" => require_approval(value).map(Guard::RequireApproval),
         "tenant_fence" => fence(value),
         "max_rows_written" | "max_rows_returned" | "max_cost" | "velocity" => charge(&key.value, value),
         "single_statement" => only_true(value).map(|()| Guard::SingleStatement),
@@ -180,14 +186,6 @@ fn session_lock(value: &Spot<Yaml>) -> Result<Guard, Fault> {
             .collect()
     })?;
     Ok(Guard::SessionLock { allow })
-}
-
-fn only_true(value: &Spot<Yaml>) -> Result<(), Fault> {
-    match &value.value {
-        Yaml::Truth(true) => Ok(()),
-        Yaml::Truth(false) => Err(Fault::at(value, "`false` switches nothing off; leave the rule out")),
-        other => Err(Fault::at(value, format!("expected true, found {}", other.kind()))),
-    }
 }
 
 /// Verbs that change rows that are there already.

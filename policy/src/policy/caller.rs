@@ -49,6 +49,8 @@ pub struct Caller {
     pub(crate) unparsed: Option<Unparsed>,
     /// Values that a tenant fence relies on are checked at Bind.
     pub(crate) checks_binds: bool,
+    /// A rule that can apply asks for approvals.
+    pub(crate) asks_approval: bool,
     /// Places of the rules that can apply, and the digest of the policy in which they have these places.
     pub(crate) rules: Box<[usize]>,
     pub(crate) digest: Arc<str>,

@@ -1,5 +1,6 @@
 //! A policy, compiled from its file: what applies to whom; it never sees SQL text.
 
+mod approval;
 mod caller;
 mod entry;
 mod moment;
@@ -7,6 +8,7 @@ mod pattern;
 mod rule;
 mod template;
 
+pub use approval::{Approvals, Approver, Given};
 pub(crate) use caller::Unparsed;
 pub use caller::{Caller, Login, Proof};
 pub(crate) use entry::{CallerEntry, KindOf, WantedClaim};
@@ -54,6 +56,8 @@ pub struct Policy {
     pub(crate) catalog: Option<Arc<Catalog>>,
     pub(crate) evidence: Evidence,
     pub(crate) on_full: Option<OnFull>,
+    /// Who may approve.
+    pub(crate) approvers: Box<[Approver]>,
     pub(crate) callers: Box<[CallerEntry]>,
     pub(crate) rules: Box<[Rule]>,
     /// Some rule may leave a duty with what passes.
@@ -113,6 +117,16 @@ impl Policy {
         Self { catalog: Some(catalog), ..self }
     }
 
+    /// Who may approve what `require_approval` asks for.
+    pub fn approvers(&self) -> &[Approver] {
+        &self.approvers
+    }
+
+    /// Whether approvals of this caller's messages matter; if so, [`Moment::approvals`] must be known.
+    pub fn asks_approval(&self, caller: &Caller) -> bool {
+        self.known(caller).asks_approval
+    }
+
     /// Number of rules.
     pub fn rules(&self) -> usize {
         self.rules.len()
@@ -159,12 +173,15 @@ impl Policy {
             mode: entry.mode,
             unparsed: entry.unparsed,
             checks_binds: false,
+            asks_approval: false,
             rules: Box::default(),
             digest: Arc::clone(&self.digest),
         };
         let rules = self.rules.iter().enumerate();
         caller.rules =
             rules.filter(|(_, rule)| rule.when.selects_caller(&caller)).map(|(at, _)| at).collect();
+        let asks = self.rules_of(&caller).any(|rule| rule.guard.consent().is_some());
+        caller.asks_approval = asks;
         caller
     }
 

@@ -1,5 +1,7 @@
 //! What a judgement knows of the moment: the time, and what the session has said before; it never reads a clock.
 
+use super::Approvals;
+
 /// The moment at which a message is judged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moment<'a> {
@@ -9,6 +11,8 @@ pub struct Moment<'a> {
     pub change_intent: Option<&'a str>,
     /// An earlier message has changed the search path, so that bare names may lead elsewhere.
     pub path_changed: bool,
+    /// What is known of approvals of the message.
+    pub approvals: Approvals<'a>,
 }
 
 impl Moment<'_> {

@@ -1,6 +1,6 @@
 //! Tries a policy on the cases of a file: statements and what must become of them; it never reads files.
 
-use super::eval::Sql;
+use super::eval::{Sql, approvals, given};
 use super::session::{Played, play};
 use crate::{Login, Moment, Policy, PolicyError, Proof};
 use clyra_spec::Verdict;
@@ -32,8 +32,8 @@ pub struct CaseFailure {
 
 /// Tries `policy` on the cases in `yaml`; `file` is what messages call it.
 ///
-/// A case is `{name?, sql, user?, database?, application?, tenant?, cert_san?, cert_cn?, claims?, expect: allow|deny, rule?,
-/// reason?}`, where `sql` is a text or the list of a session's messages. The verdict counts, whether or not the mode would carry it out.
+/// A case is `{name?, sql, user?, database?, application?, tenant?, cert_san?, cert_cn?, claims?, change_intent?, approved_by?, at?,
+/// expect: allow|deny, rule?, reason?}`, where `sql` is a text or the list of a session's messages. The verdict counts, whether or not the mode would carry it out.
 ///
 /// # Errors
 /// The first fault of the file, with its place.
@@ -61,17 +61,25 @@ fn failure(policy: &Policy, case: &Spanned<Case>) -> Option<CaseFailure> {
         application: case.application.as_deref().unwrap_or_default(),
         tenant: case.tenant.as_deref(),
     };
-    let played = play(
-        policy,
-        &policy.caller_with(&login, &Arc::new(case.proof())),
-        case.sql.messages(),
-        &Moment::default(),
-    );
+    let given = given(case.approved_by.as_deref());
+    let moment = Moment {
+        now_us: case.at.as_deref().and_then(time_us),
+        change_intent: case.change_intent.as_deref(),
+        approvals: approvals(given.as_ref()),
+        ..Moment::default()
+    };
+    let played =
+        play(policy, &policy.caller_with(&login, &Arc::new(case.proof())), case.sql.messages(), &moment);
     if case.fits(&played) {
         return None;
     }
     let name = case.name.clone().unwrap_or_else(|| case.sql.messages().join("; "));
     Some(CaseFailure { line, name, expected: case.expected(), found: found(&played) })
+}
+
+fn time_us(text: &str) -> Option<u64> {
+    let time = text.parse::<jiff::Timestamp>().ok()?;
+    u64::try_from(time.as_microsecond()).ok()
 }
 
 fn found(played: &Played) -> String {
@@ -109,6 +117,13 @@ struct Case {
     cert_cn: Option<String>,
     #[serde(default)]
     claims: BTreeMap<String, String>,
+    #[serde(default)]
+    change_intent: Option<String>,
+    #[serde(default)]
+    approved_by: Option<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    at: Option<String>,
     expect: Expect,
     #[serde(default)]
     rule: Option<String>,

@@ -2,12 +2,12 @@
 
 use super::StatementView;
 use super::session::{Played, RuleView, play};
-use crate::{EvalError, Login, Moment, Policy};
+use crate::{Approvals, EvalError, Given, Login, Moment, Policy};
 use serde::{Deserialize, Serialize};
 
 /// Judges one JSON line of a corpus and answers with one JSON line.
 ///
-/// In: `{"id", "sql", "user"?, "database"?, "application"?, "tenant"?, "change_intent"?, "at_us"?, "params"?}`, where
+/// In: `{"id", "sql", "user"?, "database"?, "application"?, "tenant"?, "change_intent"?, "approved_by"?, "at_us"?, "params"?}`, where
 /// `sql` is a text or a list of texts, which are the messages of one session, and `at_us` microseconds since 1970.
 /// Out: `{"id", "verdict", "enforced", "rules", "facts"}`; the
 /// verdict is `deny` when any message is denied, whether or not the mode would carry it out.
@@ -43,6 +43,8 @@ pub(super) struct Line {
     #[serde(default)]
     change_intent: Option<String>,
     #[serde(default)]
+    approved_by: Option<String>,
+    #[serde(default)]
     at_us: Option<u64>,
 }
 
@@ -64,7 +66,9 @@ impl Line {
             tenant: self.tenant.as_deref(),
         };
         let change_intent = self.change_intent.as_deref();
-        let moment = Moment { now_us: self.at_us, change_intent, path_changed: false };
+        let given = given(self.approved_by.as_deref());
+        let approvals = approvals(given.as_ref());
+        let moment = Moment { now_us: self.at_us, change_intent, approvals, ..Moment::default() };
         play(policy, &policy.caller(&login), self.sql.messages(), &moment)
     }
 }
@@ -84,6 +88,19 @@ impl Sql {
             Self::Session(messages) => messages,
         }
     }
+}
+
+/// An approval that a line or case tells of.
+pub(super) fn given(approver: Option<&str>) -> Option<Given> {
+    approver.map(|approver| Given { id: Box::default(), approver: approver.into() })
+}
+
+/// What is known where it is the only one; nobody has a digest here.
+pub(super) fn approvals(given: Option<&Given>) -> Approvals<'_> {
+    given.map_or(Approvals::Unknown, |given| Approvals::Of {
+        digest: "DIGEST",
+        given: std::slice::from_ref(given),
+    })
 }
 
 #[derive(Serialize)]
