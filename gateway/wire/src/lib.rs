@@ -5,8 +5,8 @@
 //! of the server belongs to which message of the client; nothing else here decides anything.
 //!
 //! ```text
-//! client bytes ─▶ Session::client ─▶ Step { Ask | Forward | Drop | Answer | More }
-//! server bytes ─▶ Session::server ─▶ Heard { Forward | Drop | Replace | More }  + Session::ended
+//! client bytes ─▶ Session::client ─▶ Step { Ask | Forward | Drop | Answer | Tell | Hold | More }
+//! server bytes ─▶ Session::server ─▶ Heard { Forward | Drop | Replace | Tell | Over | More }  + Session::ended
 //! ```
 //!
 //! A refused message inside a transaction or a pipeline is replaced by one that no server can parse, so that the
@@ -35,7 +35,8 @@ mod startup;
 pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
 pub use error::WireError;
 pub use session::{
-    Answered, Ask, Completion, End, Heard, OwnAnswer, OwnError, OwnQuestion, Refused, Session, Step,
+    Answered, Ask, Budget, Completion, End, Heard, Over, OwnAnswer, OwnError, OwnQuestion, Refused, Session,
+    Step,
 };
 pub use startup::{Opening, Startup, opening};
 

@@ -41,6 +41,7 @@ impl<P: Clone, T> Session<P, T> {
             b'c' | b'f' => {
                 if self.copy_in {
                     self.copy_in = false;
+                    self.flush_due = self.watching && self.segment;
                 } else {
                     self.expects.push_back(Expect::CopyEnd);
                 }
@@ -57,12 +58,22 @@ impl<P: Clone, T> Session<P, T> {
             return Some(Step::Hold);
         }
         self.held = false;
+        if self.watching && self.client_left.0 == 0 {
+            if std::mem::take(&mut self.flush_due) {
+                return Some(Step::Tell(answer::message(b'H', &[])));
+            }
+            // Copy data and its end belong to the watched statement itself.
+            if !self.copy_in && !self.expects.is_empty() {
+                return Some(Step::Hold);
+            }
+            self.watching = self.copy_in;
+        }
         self.say_unsaid().map(|error| Step::Answer(0, error))
     }
 
     /// The simple query that was asked about goes on.
     pub fn allow_query(&mut self, ticket: T) {
-        self.open(Expect::Query { ticket, completions: Vec::new(), committed: 0 });
+        self.open(Expect::Query { ticket, completions: Vec::new(), committed: 0, watch: None });
     }
 
     /// The statement that was asked about goes on to be prepared.
@@ -77,7 +88,7 @@ impl<P: Clone, T> Session<P, T> {
     pub fn allow_execute(&mut self, ticket: T) {
         if let Some(asked) = self.asked.take() {
             self.client_left = (asked.total, false);
-            self.extended(Expect::Execute { ticket });
+            self.extended(Expect::Execute { ticket, watch: None });
         }
     }
 

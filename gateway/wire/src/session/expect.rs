@@ -1,10 +1,12 @@
 //! What the server still owes an answer to, and how an answer ends.
 
+use super::watch::Watch;
+
 /// One message sent on, in the order sent.
 #[derive(Debug)]
 pub(super) enum Expect<P, T> {
     /// Ends at `ReadyForQuery`.
-    Query { ticket: T, completions: Vec<Completion>, committed: usize },
+    Query { ticket: T, completions: Vec<Completion>, committed: usize, watch: Option<Box<Watch>> },
     /// Ends at `ReadyForQuery`.
     Function { ticket: T },
     /// A simple query that cannot succeed; its error is replaced. Ends at `ReadyForQuery`.
@@ -20,7 +22,7 @@ pub(super) enum Expect<P, T> {
     /// Ends at `CloseComplete`.
     Close { statement: bool, name: Box<[u8]> },
     /// Ends at `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
-    Execute { ticket: T },
+    Execute { ticket: T, watch: Option<Box<Watch>> },
     /// The client ended its copy data; no answer of its own.
     CopyEnd,
     /// Ends at `ReadyForQuery`.
@@ -31,19 +33,27 @@ pub(super) enum Expect<P, T> {
     Said { said: Vec<u8>, ready: bool },
     /// An empty simple query in the place of one that the gateway answers. Ends at `ReadyForQuery`.
     Stand { said: Vec<u8> },
+    /// The end of a transaction that the gateway began for a simple query. Ends at `ReadyForQuery`.
+    Unwrap { ticket: T, end: End, said: Vec<u8> },
 }
 
 impl<P, T> Expect<P, T> {
     pub(super) fn into_ticket(self) -> Option<T> {
         match self {
-            Self::Query { ticket, .. } | Self::Function { ticket } | Self::Execute { ticket } => Some(ticket),
+            Self::Query { ticket, .. }
+            | Self::Function { ticket }
+            | Self::Execute { ticket, .. }
+            | Self::Unwrap { ticket, .. } => Some(ticket),
             _ => None,
         }
     }
 
     pub(super) fn ticket(&self) -> Option<&T> {
         match self {
-            Self::Query { ticket, .. } | Self::Function { ticket } | Self::Execute { ticket } => Some(ticket),
+            Self::Query { ticket, .. }
+            | Self::Function { ticket }
+            | Self::Execute { ticket, .. }
+            | Self::Unwrap { ticket, .. } => Some(ticket),
             _ => None,
         }
     }
@@ -57,13 +67,18 @@ impl<P, T> Expect<P, T> {
                 | Self::PoisonQuery { .. }
                 | Self::Sync
                 | Self::Stand { .. }
+                | Self::Unwrap { .. }
                 | Self::Own { sync: true, .. }
         )
     }
 
     /// The client hears of it from the gateway, whatever the server says.
     pub(super) fn is_ours(&self) -> bool {
-        matches!(self, Self::Own { .. } | Self::Said { .. } | Self::Stand { .. })
+        match self {
+            Self::Own { .. } | Self::Said { .. } | Self::Stand { .. } | Self::Unwrap { .. } => true,
+            Self::Query { watch, .. } | Self::Execute { watch, .. } => watch.is_some(),
+            _ => false,
+        }
     }
 }
 

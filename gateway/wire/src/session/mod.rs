@@ -8,6 +8,7 @@ mod expect;
 mod own;
 mod said;
 mod server;
+mod watch;
 
 use expect::Expect;
 use own::Own;
@@ -16,6 +17,7 @@ use std::collections::{HashMap, VecDeque};
 pub use expect::{Completion, End};
 pub use own::{OwnAnswer, OwnError, OwnQuestion};
 pub use said::Answered;
+pub use watch::{Budget, Over};
 
 /// What the driver does next with the client's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub enum Step<'b, P> {
     Drop(usize),
     /// Swallow the first so many bytes and say this to the client; the server hears nothing.
     Answer(usize, Vec<u8>),
+    /// Say this to the server, behind what was sent on.
+    Tell(Vec<u8>),
     /// The client takes its leave: send the first so many bytes on and close.
     Leave(usize),
 }
@@ -68,6 +72,10 @@ pub enum Heard {
     Drop(usize),
     /// Swallow the first so many bytes and send this to the client instead.
     Replace(usize, Vec<u8>),
+    /// A watched statement went over its budget: call [`Session::cut`], then hear further.
+    Over(Over),
+    /// Say this to the server.
+    Tell(Vec<u8>),
 }
 
 /// How a refusal is carried out.
@@ -130,6 +138,11 @@ pub struct Session<P, T> {
     unsaid: Option<Vec<u8>>,
     /// The client waits until everything sent on is answered.
     held: bool,
+    /// The client waits until a watched statement is through, once its message is on the way; a `Flush` goes first.
+    watching: bool,
+    flush_due: bool,
+    /// What the server must be told before it is heard further.
+    tell: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -191,6 +204,9 @@ impl<P: Clone, T> Session<P, T> {
             own: Own::None,
             unsaid: None,
             held: false,
+            watching: false,
+            flush_due: false,
+            tell: None,
         }
     }
 

@@ -43,7 +43,7 @@ impl<P: Clone, T> Session<P, T> {
     pub fn allow_query_as(&mut self, ticket: T, text: &[u8]) -> Vec<u8> {
         let Some(asked) = self.asked.take() else { return Vec::new() };
         self.client_left = (asked.total, true);
-        self.sent(Expect::Query { ticket, completions: Vec::new(), committed: 0 });
+        self.sent(Expect::Query { ticket, completions: Vec::new(), committed: 0, watch: None });
         answer::message(b'Q', &[text, b"\0"].concat())
     }
 

@@ -9,6 +9,9 @@ use crate::{
 impl<P: Clone, T> Session<P, T> {
     /// Looks at the server's bytes that are not yet dealt with.
     pub fn server(&mut self, bytes: &[u8]) -> Result<Heard, WireError> {
+        if let Some(tell) = self.tell.take() {
+            return Ok(Heard::Tell(tell));
+        }
         let mut passed = 0;
         loop {
             let rest = bytes.get(passed..).unwrap_or_default();
@@ -56,6 +59,8 @@ impl<P: Clone, T> Session<P, T> {
     fn hear_ours(&mut self, rest: &[u8]) -> Result<Option<Heard>, WireError> {
         match self.expects.front_mut() {
             Some(Expect::Own { .. }) => self.hear_own(rest),
+            Some(Expect::Query { .. } | Expect::Execute { .. }) => self.hear_watched(rest),
+            Some(Expect::Unwrap { .. }) => self.hear_unwrap(rest),
             Some(Expect::Stand { said }) => match frame::head(rest)? {
                 Some(head) if head.tag == b'I' => Ok(Some(Heard::Replace(head.total, std::mem::take(said)))),
                 _ => Ok(None),
@@ -148,7 +153,7 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     /// `CommandComplete`, `EmptyQueryResponse`, `PortalSuspended`.
-    fn complete(&mut self, tag: u8, body: &[u8]) -> Result<(), WireError> {
+    pub(super) fn complete(&mut self, tag: u8, body: &[u8]) -> Result<(), WireError> {
         let rows = match tag {
             b'C' => backend::rows(body),
             b's' => Some(self.answer_rows),
@@ -184,7 +189,7 @@ impl<P: Clone, T> Session<P, T> {
         Ok(())
     }
 
-    fn error(&mut self, sqlstate: [u8; 5]) {
+    pub(super) fn error(&mut self, sqlstate: [u8; 5]) {
         self.answer_bytes = 0;
         self.answer_rows = 0;
         self.copy_in = false;
@@ -235,7 +240,7 @@ impl<P: Clone, T> Session<P, T> {
         // An error outside of a transaction block undoes all that its implicit transaction did before.
         let undone = failed.is_some() && self.status_before == b'I' && status == b'I';
         match self.expects.pop_front() {
-            Some(Expect::Query { ticket, mut completions, committed }) => {
+            Some(Expect::Query { ticket, mut completions, committed, .. }) => {
                 self.ended.extend(self.done.drain(..));
                 for completion in completions.iter_mut().skip(committed).filter(|_| undone) {
                     completion.undone = true;

@@ -1,8 +1,14 @@
 //! Conversations: what both sides say, byte for byte, and what the session makes of it.
 
 mod own;
+mod watch;
 
 use crate::{Ask, Completion, End, Heard, Refusal, Refused, Session, Step, WireError, error_response};
+
+thread_local! {
+    /// What the session said to the server while the server spoke.
+    static TOLD: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
 
 type Talk = Session<String, String>;
 
@@ -61,6 +67,10 @@ fn say(talk: &mut Talk, bytes: &[u8], judge: impl Fn(&str) -> bool) -> (Vec<u8>,
                 at += n;
                 continue;
             }
+            Step::Tell(told) => {
+                to_server.extend(told);
+                continue;
+            }
             Step::Answer(n, answer) => {
                 to_client.extend(answer);
                 at += n;
@@ -109,6 +119,8 @@ fn hear_some(talk: &mut Talk, bytes: &[u8], to_client: &mut Vec<u8>) -> usize {
                 at += n;
             }
             Heard::Drop(n) => at += n,
+            Heard::Over(_) => talk.cut(ours()),
+            Heard::Tell(told) => TOLD.with_borrow_mut(|all| all.extend(told)),
             Heard::Replace(n, answer) => {
                 to_client.extend(answer);
                 at += n;
@@ -339,6 +351,7 @@ fn drive(talk: &mut Talk, bytes: &[u8], to_server: &mut Vec<u8>, to_client: &mut
             Step::More(_) | Step::Hold => return at,
             Step::Forward(n) | Step::Leave(n) => (n, bytes[at..at + n].to_vec(), vec![]),
             Step::Drop(n) => (n, vec![], vec![]),
+            Step::Tell(told) => (0, told, vec![]),
             Step::Answer(n, answer) => (n, vec![], answer),
             Step::Ask(Ask::Query(sql)) => {
                 let sql = String::from_utf8_lossy(sql).into_owned();
