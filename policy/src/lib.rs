@@ -46,6 +46,7 @@
 
 mod blocks;
 mod catalog;
+mod claims;
 mod detail;
 mod dialect;
 mod duty;
@@ -63,6 +64,7 @@ pub mod tools;
 mod verbs;
 
 pub use catalog::Catalog;
+pub use claims::{Claims, OwnSetting, Said, TextClaims};
 pub use dialect::Dialect;
 pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
 pub use engine::{Breach, Decision, Refusal};

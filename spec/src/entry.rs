@@ -73,6 +73,9 @@ pub struct Action<'a> {
     /// What stood out (`no_where`, `unparsed` …).
     #[serde(skip_serializing_if = "is_empty")]
     pub tags: &'a [Box<str>],
+    /// Trace that the caller claims it belongs to: a W3C trace id, 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<&'a str>,
     /// What it does.
     pub verb: Verb,
     /// Tables written.

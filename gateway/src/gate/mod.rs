@@ -107,9 +107,11 @@ impl Gate {
         self.refresh(visitor);
         let at_us = clock::now_us();
         let asked = Instant::now();
-        let mut decision = visitor.judge(&known.facts, self.kill.level(), at_us, prepared);
+        let run = visitor.run_of(&known.facts);
+        let mut decision = visitor.judge(&known.facts, run.as_deref(), self.kill.level(), at_us, prepared);
         settle::unmet(&mut decision);
-        let grants = self.caps.take(visitor.sharers(), &mut decision, known.facts.statements.len(), at_us);
+        let sharers = visitor.sharers(run.as_deref());
+        let grants = self.caps.take(sharers, &mut decision, known.facts.statements.len(), at_us);
         let decided_us = clock::micros(asked);
         self.metrics.decided(&decision);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one decision stay far below 2^53")]
@@ -117,6 +119,7 @@ impl Gate {
         let mut ticket = Box::new(Ticket {
             known,
             policy: Arc::clone(&visitor.force.card),
+            run,
             decision,
             at_us,
             decided_us,
@@ -147,7 +150,9 @@ impl Gate {
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> bool {
         self.refresh(visitor);
-        visitor.judge(&known.facts, self.kill.level(), clock::now_us(), prepared).refusal.is_none()
+        let run = visitor.run_of(&known.facts);
+        let (level, now_us) = (self.kill.level(), clock::now_us());
+        visitor.judge(&known.facts, run.as_deref(), level, now_us, prepared).refusal.is_none()
     }
 
     /// What became of a message that was let pass.

@@ -1,7 +1,7 @@
 //! What a message leaves behind: from its ticket and its end to one receipt a statement.
 
 use super::{Gate, Visitor, clock};
-use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft};
+use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft, RunClaims};
 use crate::duty::Grant;
 use clyra_policy::{Decision, Facts};
 use clyra_spec::{Phase, Status};
@@ -22,6 +22,8 @@ pub(crate) struct Ticket {
     pub(crate) known: Arc<Known>,
     pub(super) decision: Decision,
     pub(super) policy: Arc<PolicyCard>,
+    /// The run that it belongs to.
+    pub(super) run: Option<Arc<RunClaims>>,
     pub(super) at_us: u64,
     pub(super) decided_us: u64,
     pub(super) began: Instant,
@@ -84,7 +86,7 @@ pub(super) fn draft(
         phase,
         intent: None,
         session: Arc::clone(&visitor.card),
-        run: visitor.run.clone(),
+        run: ticket.run.clone(),
         facts: Arc::clone(&ticket.known.facts),
         statement,
         shape: ticket.known.shapes.get(statement).copied().unwrap_or([b'0'; 32]),

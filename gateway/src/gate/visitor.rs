@@ -2,8 +2,11 @@
 //! fixed for the connection; only a new policy may see it anew.
 
 use super::{Force, Gate};
-use crate::draft::{Draft, RunClaims, SessionCard};
-use crate::duty::Sharers;
+use crate::{
+    claims::{self, SessionClaims},
+    draft::{Draft, RunClaims, SessionCard},
+    duty::Sharers,
+};
 use clyra_policy::{Caller, Decision, Facts, Login, Moment, Proof};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
@@ -19,7 +22,9 @@ pub(crate) struct Visitor {
     pub(super) force: Arc<Force>,
     pub(super) caller: Caller,
     pub(super) card: Arc<SessionCard>,
-    pub(crate) run: Option<Arc<RunClaims>>,
+    /// What the session claims, and the run that follows from it.
+    claims: SessionClaims,
+    run: Option<Arc<RunClaims>>,
     /// A message has changed where bare names lead.
     path_changed: bool,
 }
@@ -29,11 +34,12 @@ impl Visitor {
     pub(super) fn judge(
         &self,
         facts: &Facts,
+        run: Option<&RunClaims>,
         level: KillLevel,
         now_us: u64,
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> Decision {
-        let change_intent = self.run.as_ref().and_then(|run| run.change_intent.as_deref());
+        let change_intent = run.and_then(|run| run.change_intent.as_deref());
         let moment = Moment {
             now_us: Some(now_us),
             change_intent,
@@ -44,13 +50,26 @@ impl Visitor {
     }
 
     /// Whom its use of caps is counted for.
-    pub(super) fn sharers(&self) -> Sharers<'_> {
+    pub(super) fn sharers<'s>(&'s self, run: Option<&'s RunClaims>) -> Sharers<'s> {
         Sharers {
             actor: &self.caller.actor,
             tenant: self.caller.tenant.as_deref().unwrap_or_default(),
             user: &self.user,
-            run: self.run.as_ref().map_or("", |run| &run.run_id),
+            run: run.map_or("", |run| &run.run_id),
         }
+    }
+
+    /// The run that a message belongs to.
+    pub(super) fn run_of(&self, facts: &Facts) -> Option<Arc<RunClaims>> {
+        match facts.statements.first().and_then(|first| first.claims.as_deref()) {
+            None => self.run.clone(),
+            Some(text) => claims::run_of_text(text, self.claims.now()),
+        }
+    }
+
+    /// What the session claims.
+    pub(crate) fn claims(&mut self) -> &mut SessionClaims {
+        &mut self.claims
     }
 
     /// A message went on to the server.
@@ -80,12 +99,13 @@ impl Gate {
         &self,
         login: &Login<'_>,
         Shown { auth, proof }: Shown,
-        run: Option<Arc<RunClaims>>,
+        claims: SessionClaims,
     ) -> Visitor {
         self.open.fetch_add(1, Ordering::Relaxed);
         let force = self.force.load_full();
         let caller = force.policy.caller_with(login, &proof);
         let card = Arc::new(self.card(login, &caller, auth));
+        let run = claims::run(claims.now()).map(Arc::new);
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
         }
@@ -98,8 +118,23 @@ impl Gate {
             force,
             caller,
             card,
+            claims,
             run,
             path_changed: false,
+        }
+    }
+
+    /// The session claims something else than before: it leaves a run, or joins one.
+    pub(crate) fn claims_changed(&self, visitor: &mut Visitor) {
+        let run = claims::run(visitor.claims.now());
+        if run.as_ref() == visitor.run.as_deref() {
+            return;
+        }
+        let before = std::mem::replace(&mut visitor.run, run.map(Arc::new));
+        let id = |run: &Option<Arc<RunClaims>>| run.as_ref().map(|run| run.run_id.clone());
+        if id(&before) != id(&visitor.run) {
+            let (joined, left) = (visitor.run.clone().map(Draft::RunJoin), before.map(Draft::RunLeave));
+            joined.into_iter().chain(left).for_each(|draft| self.outbox.put(draft));
         }
     }
 

@@ -319,6 +319,7 @@ fn action<'a>(draft: &'a ReceiptDraft, detail: Detail, tags: &'a mut Vec<Box<str
         statement_count: many,
         statement_index: many.and_then(|_| u32::try_from(draft.statement.saturating_add(1)).ok()),
         tags: if detail == Detail::Full { facts.map(|facts| &*facts.tags).unwrap_or_default() } else { tags },
+        trace: facts.and_then(|facts| facts.claims.as_deref()?.trace.as_deref()),
         verb: facts.map_or(Verb::Unparsed, |facts| facts.verb),
         writes: facts.filter(|_| detail != Detail::Bare).map(|facts| &*facts.writes).unwrap_or_default(),
     }

@@ -3,12 +3,12 @@
 
 use super::{House, Seat, cancel, relay, stream, stream::Stream};
 use crate::{
-    claims,
+    claims::SessionClaims,
     login::{self, Denied, Proved, Talk},
     tls::{Front, Handshake},
 };
 use bytes::{Buf, BytesMut};
-use clyra_policy::{Login, Proof};
+use clyra_policy::{Claims, Login, Proof};
 use clyra_spec::Auth;
 use clyra_wire::{Opening, Refusal, Startup, WireError, fatal_response, opening};
 use std::{io, sync::Arc};
@@ -54,7 +54,7 @@ pub(super) struct Opened {
     pub(super) user: String,
     pub(super) database: String,
     pub(super) application: String,
-    pub(super) run: Option<crate::draft::RunClaims>,
+    pub(super) claims: SessionClaims,
     /// What the client has shown to the gateway itself.
     pub(super) auth: Option<Auth>,
     /// What it has proved beside its name.
@@ -179,7 +179,7 @@ async fn start(
     let application = startup.parameter("application_name").or_else(|| {
         settings.iter().rev().find(|(key, _)| key == "application_name").map(|(_, v)| v.as_str())
     });
-    let application: String = claims::bounded(application.unwrap_or_default()).into();
+    let application: String = Claims::label(application.unwrap_or_default()).into();
     let database = startup.parameter("database").filter(|name| !name.is_empty()).unwrap_or(user);
     let login = Login { user, database, application: &application, tenant: None };
     if let Some(why) = house.gate.turns_away(&login, &proof) {
@@ -221,7 +221,7 @@ async fn start(
         user: user.to_owned(),
         database: database.to_owned(),
         application,
-        run: claims::of_settings(&settings),
+        claims: SessionClaims::of_settings(&settings),
         auth,
         proof,
         seat,

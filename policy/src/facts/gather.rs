@@ -150,6 +150,8 @@ impl<'a> Gather<'a> {
             prepares: self.prepares,
             executes: self.executes,
             deallocates: self.deallocates,
+            claims: None,
+            own: None,
             details: self.details,
             blocks: Link::default(),
         }

@@ -16,12 +16,14 @@ pub use filter::Filter;
 pub(crate) use gather::dotted;
 pub use session::SettingValue;
 
-use crate::Verbs;
 use crate::blocks::Link;
+use crate::claims::{self, OwnSetting};
 use crate::detail::{self, Details, Plan, Written};
+use crate::{TextClaims, Verbs};
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 use gather::{Gather, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// What one message of a client does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +76,10 @@ pub struct StatementFacts {
     pub executes: Option<Box<str>>,
     /// Name of the prepared statement that it forgets; `Some(None)` for all of them.
     pub deallocates: Option<Option<Box<str>>>,
+    /// What the comments of its message claim.
+    pub claims: Option<Arc<TextClaims>>,
+    /// It is a message of its own about a claim, which the gateway answers itself.
+    pub own: Option<Box<OwnSetting>>,
     /// What stands out beside verbs and tables.
     pub(crate) details: Details,
     /// The way to what a tenant fence must know, which is read only when one asks.
@@ -122,11 +128,12 @@ impl Facts {
             return Self::not_understood(text, sql.len(), Problem::ours(&problem));
         }
         // The grammar is C behind a young wrapper: whatever gives way there must leave the gate shut.
-        match catch_unwind(AssertUnwindSafe(|| read(text, false))) {
+        let facts = match catch_unwind(AssertUnwindSafe(|| read(text, false))) {
             Ok(Ok(facts)) => facts.linked(text),
             Ok(Err(problem)) => Self::not_understood(text, sql.len(), problem),
             Err(_) => Self::not_understood(text, sql.len(), Problem::ours("the parser gave up")),
-        }
+        };
+        facts.claiming(text)
     }
 
     /// The facts of the protocol's FunctionCall message: a function is called, known only by its number.
@@ -142,6 +149,19 @@ impl Facts {
         }
         let shape = shape::shape(&format!("function_call_{oid}"));
         Self { statements: Box::new([gather.into_facts(shape, (0, 0), 1)]), problem: None }
+    }
+
+    /// The same facts with what the comments claim.
+    fn claiming(mut self, text: &str) -> Self {
+        if let Some(claims) = TextClaims::of(text).map(Arc::new) {
+            self.statements.iter_mut().for_each(|one| one.claims = Some(Arc::clone(&claims)));
+        }
+        if let [alone] = &mut *self.statements
+            && matches!(alone.verb, Verb::Set | Verb::Show | Verb::Select)
+        {
+            alone.own = claims::own(text).map(Box::new);
+        }
+        self
     }
 
     /// The same facts with the way back to the text.
@@ -181,6 +201,7 @@ impl Facts {
                 + one.targets.len() * (size_of::<Target>() + NAME_BYTES)
                 + one.settings.len() * (size_of::<Setting>() + NAME_BYTES)
                 + one.details.bytes()
+                + one.claims.as_ref().map_or(0, |_| CLAIMS_BYTES)
                 // The text, which a fence may read again.
                 + usize::try_from(one.span.1).unwrap_or(0)
         });
@@ -290,5 +311,7 @@ impl Stop {
 const NESTING_MAX: usize = 1_000;
 /// `set_config` in every version of PostgreSQL's catalog.
 const SET_CONFIG_OID: u32 = 2_077;
+/// About what the claims of a comment take.
+const CLAIMS_BYTES: usize = 1_024;
 /// About what one name takes.
 const NAME_BYTES: usize = 32;

@@ -3,10 +3,12 @@
 //! One task, both directions: a turn reads what is there, deals with it, and writes once to each side.
 
 mod ask;
+mod claim;
 mod settle;
 mod turn;
 
 use super::{House, Seat, login::Opened, side::Side, stream::Stream};
+use crate::claims::SessionClaims;
 use crate::gate::{Known, Shown, Ticket, Visitor};
 use clyra_policy::{Login, Proof};
 use clyra_spec::Auth;
@@ -49,7 +51,7 @@ struct Pending {
     user: String,
     database: String,
     application: String,
-    run: Option<crate::draft::RunClaims>,
+    claims: SessionClaims,
     /// What it has shown to the gateway itself.
     auth: Option<Auth>,
     /// What it has proved beside its name.
@@ -83,7 +85,7 @@ impl Relay {
                 user: opened.user,
                 database: opened.database,
                 application: opened.application,
-                run: opened.run,
+                claims: opened.claims,
                 auth: opened.auth,
                 proof: opened.proof,
             },
@@ -141,9 +143,9 @@ impl Relay {
             application: &self.login.application,
             tenant: None,
         };
-        let run = self.login.run.take().map(Arc::new);
+        let claims = std::mem::take(&mut self.login.claims);
         let shown = Shown { auth, proof: Arc::clone(&self.login.proof) };
-        self.visitor = Some(self.house.gate.visitor(&login, shown, run));
+        self.visitor = Some(self.house.gate.visitor(&login, shown, claims));
     }
 
     async fn say_goodbye(&mut self, broken: &Broken) {

@@ -13,10 +13,12 @@ impl Relay {
         while let Some((ticket, end)) = self.wire.ended() {
             self.open_bytes = self.open_bytes.saturating_sub(ticket.bytes_in);
             self.follow_names(&ticket, &end);
+            self.follow_claims(&ticket, &end);
             if let Some(visitor) = &self.visitor {
                 self.house.gate.settle(visitor, &ticket, Some(&end));
             }
         }
+        self.follow_transaction();
     }
 
     fn follow_names(&mut self, ticket: &Ticket, end: &End) {

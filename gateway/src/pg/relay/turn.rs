@@ -49,7 +49,9 @@ impl Relay {
                         return Err(Broken::Wire(WireError::Unexpected { tag: 0, place: "before login" }));
                     };
                     let question = question(&self.house.gate, visitor, &self.wire, ask);
-                    self.put_before_gate(question).await?;
+                    if !self.hears_claim(&question) {
+                        self.put_before_gate(question).await?;
+                    }
                 }
             }
             // What is written out soon does not pile up, however much the client pipelines.

@@ -1,0 +1,150 @@
+//! Messages about a claim, which the gateway answers in the server's place, and the life of what they changed. They are
+//! neither judged nor sent on: they change nothing but what receipts say of a run.
+
+use super::Relay;
+use crate::{
+    claims::Change,
+    gate::Ticket,
+    pg::question::{Kind, Question},
+};
+use clyra_policy::{Claims, OwnSetting, Said, Setting};
+use clyra_spec::Verb;
+use clyra_wire::{Answered, End, Refusal, Refused, error_response};
+use std::sync::Arc;
+
+impl Relay {
+    /// Answers a message that is about a claim and nothing else; false when it is another.
+    pub(super) fn hears_claim(&mut self, question: &Question) -> bool {
+        let [statement] = &*question.known.facts.statements else { return false };
+        let Some(own) = statement.own.as_deref() else { return false };
+        let name = match own {
+            OwnSetting::Set { name, .. } | OwnSetting::Show { name } => name,
+        };
+        if let Some(why) = self.why_not(name) {
+            match self.wire.refuse(why) {
+                Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),
+                Refused::Poison(poison) => self.server.outbox.extend_from_slice(&poison),
+                Refused::Silent => {}
+            }
+            return true;
+        }
+        if matches!(question.kind, Kind::Parse) {
+            let known = Arc::clone(&question.known);
+            let parse = self.wire.allow_parse_as(known, stand_in(own).as_bytes(), &self.client.inbox);
+            self.server.outbox.extend_from_slice(&parse);
+            return true;
+        }
+        let simple = matches!(question.kind, Kind::Query);
+        let said = self.take_claim(own, simple);
+        match self.wire.answer(said) {
+            Answered::Now(said) => self.client.outbox.extend_from_slice(&said),
+            Answered::Tell(bytes) => self.server.outbox.extend_from_slice(&bytes),
+            Answered::Later => {}
+        }
+        true
+    }
+
+    /// What the client reads when nothing can be claimed.
+    fn why_not(&self, name: &str) -> Option<Vec<u8>> {
+        let (sqlstate, message, hint) = if self.wire.status() == b'E' {
+            let message = "current transaction is aborted, commands ignored until end of transaction block";
+            ("25P02", message.to_owned(), String::new())
+        } else if !Claims::NAMES.contains(&name) {
+            let allowed = Claims::NAMES.map(|name| format!("clyra.{name}")).join(", ");
+            ("42704", format!("clyra: no claim `clyra.{name}`"), format!("allowed: {allowed}"))
+        } else {
+            return None;
+        };
+        let refusal = Refusal { sqlstate, message: &message, detail: "", hint: &hint, position: None };
+        Some(error_response(&refusal))
+    }
+
+    /// Carries it out, and says what a server would answer; a simple query hears what its row looks like first.
+    fn take_claim(&mut self, own: &OwnSetting, simple: bool) -> Vec<u8> {
+        let opening = self.wire.open_tickets().any(|ticket| {
+            ticket.known.facts.statements.iter().any(|statement| statement.verb == Verb::Begin)
+        });
+        let in_transaction = self.wire.status() != b'I' || opening;
+        let Some(visitor) = self.visitor.as_mut() else { return Vec::new() };
+        let row = |name: &str, value: &str, tag: &str| {
+            let head = if simple { description(name) } else { Vec::new() };
+            [head, data(value), complete(tag)].concat()
+        };
+        match own {
+            OwnSetting::Show { name } => {
+                let value = visitor.claims().now().shown(name).unwrap_or_default();
+                row(&format!("clyra.{name}"), &value, "SHOW")
+            }
+            OwnSetting::Set { name, value, local, said } => {
+                let change = Change { name, value: value.as_deref(), local: *local, in_transaction };
+                visitor.claims().change(change);
+                let value = visitor.claims().now().shown(name).unwrap_or_default();
+                self.house.gate.claims_changed(visitor);
+                match said {
+                    Said::Set => complete("SET"),
+                    Said::Reset => complete("RESET"),
+                    Said::Function => row("set_config", &value, "SELECT 1"),
+                }
+            }
+        }
+    }
+
+    /// What a statement that ended means for claims: RESET ALL and DISCARD ALL, and the end of a transaction.
+    pub(super) fn follow_claims(&mut self, ticket: &Ticket, end: &End) {
+        let Some(visitor) = self.visitor.as_mut() else { return };
+        let done = ticket.known.facts.statements.iter().zip(&end.completions);
+        for (statement, _) in done {
+            if statement.settings.contains(&Setting::All) {
+                visitor.claims().reset();
+                self.house.gate.claims_changed(visitor);
+            }
+            if visitor.claims().is_held() && matches!(statement.verb, Verb::Commit | Verb::Rollback) {
+                visitor.claims().ending(statement.verb == Verb::Commit && end.error.is_none());
+            }
+        }
+    }
+
+    /// Follows the server's word about the transaction, where that matters to claims.
+    pub(super) fn follow_transaction(&mut self) {
+        let Some(visitor) = self.visitor.as_mut().filter(|visitor| visitor.claims().is_held()) else { return };
+        let status = self.wire.status();
+        if status != b'I' || self.wire.is_settled() {
+            visitor.claims().standing(status);
+            self.house.gate.claims_changed(visitor);
+        }
+    }
+}
+
+/// What is prepared in its place, so that a server describes what the gateway will answer.
+fn stand_in(own: &OwnSetting) -> String {
+    match own {
+        OwnSetting::Show { name } => format!("SELECT NULL::text AS \"clyra.{name}\""),
+        OwnSetting::Set { said: Said::Function, .. } => "SELECT NULL::text AS set_config".to_owned(),
+        OwnSetting::Set { .. } => String::new(),
+    }
+}
+
+/// `RowDescription` of one text.
+fn description(name: &str) -> Vec<u8> {
+    let head = [&[0, 1], name.as_bytes(), &[0; 7]].concat();
+    message(b'T', &[&head[..], &[0, 0, 0, TEXT_OID, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]].concat())
+}
+
+/// `DataRow` of one text.
+fn data(value: &str) -> Vec<u8> {
+    let length = u32::try_from(value.len()).unwrap_or(0).to_be_bytes();
+    message(b'D', &[&[0, 1], &length[..], value.as_bytes()].concat())
+}
+
+/// `CommandComplete`.
+fn complete(tag: &str) -> Vec<u8> {
+    message(b'C', &[tag.as_bytes(), &[0]].concat())
+}
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX).to_be_bytes();
+    [&[tag], &length[..], body].concat()
+}
+
+/// `text` in every version of PostgreSQL's catalog.
+const TEXT_OID: u8 = 25;
