@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod callers;
+mod claims;
 mod clients;
 mod logins;
 mod papers;

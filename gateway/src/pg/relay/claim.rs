@@ -106,7 +106,10 @@ impl Relay {
 
     /// Follows the server's word about the transaction, where that matters to claims.
     pub(super) fn follow_transaction(&mut self) {
-        let Some(visitor) = self.visitor.as_mut().filter(|visitor| visitor.claims().is_held()) else { return };
+        let Some(visitor) = self.visitor.as_mut() else { return };
+        if !visitor.claims().is_held() {
+            return;
+        }
         let status = self.wire.status();
         if status != b'I' || self.wire.is_settled() {
             visitor.claims().standing(status);
