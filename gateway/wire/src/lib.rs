@@ -35,8 +35,8 @@ mod startup;
 pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
 pub use error::WireError;
 pub use session::{
-    Answered, Ask, Budget, Completion, End, Heard, Over, OwnAnswer, OwnError, OwnQuestion, Refused, Session,
-    Step,
+    Answered, Ask, Budget, Completion, End, Heard, Over, OwnAnswer, OwnError, OwnQuestion, Prelude, Refer,
+    Refused, Session, Step,
 };
 pub use startup::{Opening, Startup, opening};
 

@@ -30,6 +30,10 @@ impl Relay {
                 }
                 Step::Forward(bytes) => self.client.hand(bytes, &mut self.server),
                 Step::Drop(bytes) => self.client.inbox.advance(bytes),
+                // Only sessions that share a server's session rename.
+                Step::Refer(_) => {
+                    return Err(Broken::Wire(WireError::Unexpected { tag: b'B', place: "here" }));
+                }
                 Step::Tell(told) => self.server.outbox.extend_from_slice(&told),
                 Step::Answer(bytes, answer) => {
                     self.client.inbox.advance(bytes);

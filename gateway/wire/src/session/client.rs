@@ -163,6 +163,9 @@ impl<P: Clone, T> Session<P, T> {
             }
             return Err(WireError::Malformed { tag: b'B', what: "portal or statement without an end" });
         };
+        if self.renames {
+            return Ok(self.to_refer(statement, false));
+        }
         let prepared = self.to_bind(statement);
         self.extended(Expect::Bind { portal: portal.into(), prepared });
         Ok(self.pass(bytes, head))
@@ -187,6 +190,9 @@ impl<P: Clone, T> Session<P, T> {
             return Ok(Step::Ask(Ask::Execute(portal)));
         }
         let (statement, name) = frontend::named(head.tag, body)?;
+        if statement && self.renames {
+            return Ok(self.to_refer(name, head.tag == b'C'));
+        }
         self.extended(match head.tag {
             b'C' => Expect::Close { statement, name: name.into() },
             _ => Expect::Describe,
@@ -200,6 +206,7 @@ impl<P: Clone, T> Session<P, T> {
         if !self.copy_in {
             self.server_skips = false;
             self.segment = false;
+            self.segments += 1;
             self.expects.push_back(Expect::Sync);
         }
         Ok(self.pass(bytes, head))
@@ -244,7 +251,7 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     /// What a `Bind` of this name will run: a statement still being prepared, or one that stands.
-    fn to_bind(&self, name: &[u8]) -> Option<P> {
+    pub(super) fn to_bind(&self, name: &[u8]) -> Option<P> {
         let coming = self.expects.iter().rev().find_map(|expect| match expect {
             Expect::Parse { name: coming, prepared } if **coming == *name => Some(prepared.clone()),
             _ => None,

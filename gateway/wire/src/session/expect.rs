@@ -33,6 +33,8 @@ pub(super) enum Expect<P, T> {
     Said { said: Vec<u8>, ready: bool },
     /// An empty simple query in the place of one that the gateway answers. Ends at `ReadyForQuery`.
     Stand { said: Vec<u8> },
+    /// What the server is told before a message that names a statement. Ends with its last answer.
+    Prelude { closes: usize, parse: bool },
     /// The end of a transaction that the gateway began for a simple query. Ends at `ReadyForQuery`.
     Unwrap { ticket: T, end: End, said: Vec<u8> },
 }
@@ -75,7 +77,11 @@ impl<P, T> Expect<P, T> {
     /// The client hears of it from the gateway, whatever the server says.
     pub(super) fn is_ours(&self) -> bool {
         match self {
-            Self::Own { .. } | Self::Said { .. } | Self::Stand { .. } | Self::Unwrap { .. } => true,
+            Self::Own { .. }
+            | Self::Said { .. }
+            | Self::Stand { .. }
+            | Self::Unwrap { .. }
+            | Self::Prelude { .. } => true,
             Self::Query { watch, .. } | Self::Execute { watch, .. } => watch.is_some(),
             _ => false,
         }

@@ -6,6 +6,7 @@
 mod client;
 mod expect;
 mod own;
+mod rename;
 mod said;
 mod server;
 mod watch;
@@ -16,6 +17,7 @@ use std::collections::{HashMap, VecDeque};
 
 pub use expect::{Completion, End};
 pub use own::{OwnAnswer, OwnError, OwnQuestion};
+pub use rename::{Prelude, Refer};
 pub use said::Answered;
 pub use watch::{Budget, Over};
 
@@ -36,6 +38,8 @@ pub enum Step<'b, P> {
     Answer(usize, Vec<u8>),
     /// Say this to the server, behind what was sent on.
     Tell(Vec<u8>),
+    /// In a session that renames: a message names a statement. Answer with `refer`.
+    Refer(Refer<P>),
     /// The client takes its leave: send the first so many bytes on and close.
     Leave(usize),
 }
@@ -143,6 +147,10 @@ pub struct Session<P, T> {
     flush_due: bool,
     /// What the server must be told before it is heard further.
     tell: Option<Vec<u8>>,
+    /// Statements go by other names at the server.
+    renames: bool,
+    segments: u64,
+    failures: u64,
 }
 
 #[derive(Debug)]
@@ -207,6 +215,9 @@ impl<P: Clone, T> Session<P, T> {
             watching: false,
             flush_due: false,
             tell: None,
+            renames: false,
+            segments: 0,
+            failures: 0,
         }
     }
 

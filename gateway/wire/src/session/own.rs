@@ -165,6 +165,7 @@ impl<P: Clone, T> Session<P, T> {
         if !sync {
             self.expects.pop_front();
             self.failed = Some(sqlstate);
+            self.failures += 1;
             self.server_skips = true;
             self.unsaid = Some(rest.get(..head.total).unwrap_or_default().to_vec());
             self.own_is_answered();

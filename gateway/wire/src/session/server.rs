@@ -61,6 +61,7 @@ impl<P: Clone, T> Session<P, T> {
             Some(Expect::Own { .. }) => self.hear_own(rest),
             Some(Expect::Query { .. } | Expect::Execute { .. }) => self.hear_watched(rest),
             Some(Expect::Unwrap { .. }) => self.hear_unwrap(rest),
+            Some(Expect::Prelude { .. }) => self.hear_prelude(rest),
             Some(Expect::Stand { said }) => match frame::head(rest)? {
                 Some(head) if head.tag == b'I' => Ok(Some(Heard::Replace(head.total, std::mem::take(said)))),
                 _ => Ok(None),
@@ -197,6 +198,7 @@ impl<P: Clone, T> Session<P, T> {
             return;
         }
         self.failed = Some(sqlstate);
+        self.failures += 1;
         if self.expects.front().is_some_and(Expect::ends_ready) {
             return;
         }

@@ -1,9 +1,12 @@
 //! Conversations: what both sides say, byte for byte, and what the session makes of it.
 
 mod own;
+mod rename;
 mod watch;
 
-use crate::{Ask, Completion, End, Heard, Refusal, Refused, Session, Step, WireError, error_response};
+use crate::{
+    Ask, Completion, End, Heard, Prelude, Refusal, Refused, Session, Step, WireError, error_response,
+};
 
 thread_local! {
     /// What the session said to the server while the server spoke.
@@ -65,6 +68,13 @@ fn say(talk: &mut Talk, bytes: &[u8], judge: impl Fn(&str) -> bool) -> (Vec<u8>,
             }
             Step::Drop(n) => {
                 at += n;
+                continue;
+            }
+            Step::Refer(refer) => {
+                let name = refer.prepared.clone().map_or("none".into(), |text| format!("s_{text}"));
+                let (sent, used) = talk.refer(name.as_bytes(), Prelude::default(), &bytes[at..]).unwrap();
+                to_server.extend(sent);
+                at += used;
                 continue;
             }
             Step::Tell(told) => {
@@ -352,6 +362,7 @@ fn drive(talk: &mut Talk, bytes: &[u8], to_server: &mut Vec<u8>, to_client: &mut
             Step::Forward(n) | Step::Leave(n) => (n, bytes[at..at + n].to_vec(), vec![]),
             Step::Drop(n) => (n, vec![], vec![]),
             Step::Tell(told) => (0, told, vec![]),
+            Step::Refer(refer) => panic!("{refer:?}"),
             Step::Answer(n, answer) => (n, vec![], answer),
             Step::Ask(Ask::Query(sql)) => {
                 let sql = String::from_utf8_lossy(sql).into_owned();
