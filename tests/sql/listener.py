@@ -37,7 +37,7 @@ class Link:
                     return
                 if tag != b"Q":
                     self.server.sendall(message(tag, body))
-                    if tag == b"S":
+                    if tag in (b"S", b"F"):
                         self._relay(Heard())
                     continue
                 sql = body[:-1]

@@ -1,7 +1,7 @@
 //! Reads statements that define structure and rights: their verbs, tables and inner queries; unknown kinds stop it.
 
 use super::gather::{Gather, OUTSIDE, Stop, all_of};
-use super::query::{children, created, drain, visit_all, write};
+use super::query::{created, drain, visit_all, write};
 use super::utility::{later, read, statement as any_statement, write_parts};
 use super::{Setting, session, shape};
 use clyra_spec::Verb;
@@ -294,6 +294,9 @@ fn grant(gather: &mut Gather<'_>, grant: &GrantStmt) {
 
 fn rename<'a>(gather: &mut Gather<'a>, rename: &'a RenameStmt) {
     write(gather, rename.relation());
+    if rename.rename_type == ObjectType::OBJECT_ROLE {
+        gather.note(Verb::Grant);
+    }
     if rename.rename_type == ObjectType::OBJECT_SCHEMA {
         schema(gather, rename.subname());
     }
@@ -317,8 +320,14 @@ fn smaller<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> bool {
         }
         Node::CreateSeqStmt(one) => sequence(gather, one.sequence(), one.options()),
         Node::AlterSeqStmt(one) => sequence(gather, one.sequence(), one.options()),
-        // What the grammar takes for a table here may be anything that stands in FROM; only the server refuses it.
-        Node::CreateStatsStmt(_) => children(gather, node, OUTSIDE),
+        Node::CreateStatsStmt(one) => {
+            one.relations().iter().for_each(|table| read(gather, Some(table)));
+            for part in one.exprs() {
+                if let Node::StatsElem(part) = part {
+                    gather.visit(part.expr(), OUTSIDE);
+                }
+            }
+        }
         Node::CreateDomainStmt(one) => one.constraints().iter().for_each(|one| constraint(gather, one)),
         Node::AlterDomainStmt(one) => element(gather, one.def()),
         Node::CreatePublicationStmt(one) => publication(gather, one.for_all_tables, one.pubobjects()),

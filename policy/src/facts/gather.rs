@@ -125,6 +125,18 @@ impl<'a> Gather<'a> {
         Ok(false)
     }
 
+    /// Takes over what was found in statements that stand for this one.
+    pub(super) fn take(&mut self, statements: Box<[StatementFacts]>) {
+        for one in statements {
+            self.note(one.verb);
+            self.verbs.extend(one.verbs);
+            one.reads.into_iter().for_each(|name| self.reads.add(name.into()));
+            one.writes.into_iter().for_each(|name| self.writes.add(name.into()));
+            one.functions.into_iter().for_each(|name| self.functions.add(name.into()));
+            self.details = one.details;
+        }
+    }
+
     fn burn(&mut self) -> Result<(), Stop> {
         self.fuel = self.fuel.checked_sub(1).ok_or(Stop::TooMuch)?;
         Ok(())

@@ -87,7 +87,7 @@ pub(super) fn write(gather: &mut Gather<'_>, table: Option<&RangeVar>) {
     }
 }
 
-pub(super) fn children<'a>(gather: &mut Gather<'a>, node: Node<'a>, scope: Scope) {
+fn children<'a>(gather: &mut Gather<'a>, node: Node<'a>, scope: Scope) {
     walk_manual::<()>(node, |child| {
         gather.visit(child, scope);
         Recurse::no()

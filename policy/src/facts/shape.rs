@@ -15,6 +15,16 @@ pub(super) fn shape(sql: &str) -> [u8; 32] {
     *blake3::hash(&text).as_bytes()
 }
 
+/// The tokens of a text, each with where it begins and ends.
+pub(super) fn tokens(sql: &str) -> Vec<(Token, usize, usize)> {
+    let mut lexer = Lexer::new(sql);
+    let mut tokens = Vec::new();
+    while let Some((token, bytes)) = lexer.next() {
+        tokens.push((token, lexer.at - bytes.len(), lexer.at));
+    }
+    tokens
+}
+
 /// Whether brackets nest deeper than `max`.
 pub(super) fn nests_deeper(sql: &str, max: usize) -> bool {
     // Counting the opening ones bounds the depth from above, and is nearly free.
@@ -35,8 +45,9 @@ pub(super) fn nests_deeper(sql: &str, max: usize) -> bool {
     false
 }
 
+/// What a token is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Word,
     Quoted,
     Literal,
