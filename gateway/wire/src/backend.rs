@@ -65,6 +65,9 @@ pub(crate) fn parameter(body: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value))
 }
 
+/// What ends copy data in binary form, and is no row.
+pub(crate) const COPY_TAIL: &[u8] = &[0xff, 0xff];
+
 #[cfg(test)]
 mod tests {
     use super::*;

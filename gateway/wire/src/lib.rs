@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! client bytes ─▶ Session::client ─▶ Step { Ask | Forward | Drop | Answer | Tell | Hold | More }
-//! server bytes ─▶ Session::server ─▶ Heard { Forward | Drop | Replace | Tell | Over | More }  + Session::ended
+//! server bytes ─▶ Session::server ─▶ Heard { Forward | Drop | Replace | Tell | Full | Completed | More }  + Session::ended
 //! ```
 //!
 //! A refused message inside a transaction or a pipeline is replaced by one that no server can parse, so that the
@@ -35,8 +35,8 @@ mod startup;
 pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
 pub use error::WireError;
 pub use session::{
-    Answered, Ask, Budget, Completion, End, Heard, Over, OwnAnswer, OwnError, OwnQuestion, Prelude, Refer,
-    Refused, Session, Step,
+    Answered, Ask, Completion, End, Far, Heard, OwnAnswer, OwnError, OwnQuestion, Prelude, Refer, Refused,
+    Session, Step,
 };
 pub use startup::{Opening, Startup, opening};
 

@@ -19,7 +19,7 @@ pub use expect::{Completion, End};
 pub use own::{OwnAnswer, OwnError, OwnQuestion};
 pub use rename::{Prelude, Refer};
 pub use said::Answered;
-pub use watch::{Budget, Over};
+pub use watch::Far;
 
 /// What the driver does next with the client's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,8 +76,12 @@ pub enum Heard {
     Drop(usize),
     /// Swallow the first so many bytes and send this to the client instead.
     Replace(usize, Vec<u8>),
-    /// A watched statement went over its budget: call [`Session::cut`], then hear further.
-    Over(Over),
+    /// The next row goes farther than a watched answer may: call [`Session::widen`] or [`Session::cut`], then hear
+    /// further.
+    Full,
+    /// A statement of a watched message is about to complete: call [`Session::let_complete`] or [`Session::cut`], then
+    /// hear further.
+    Completed(Completion),
     /// Say this to the server.
     Tell(Vec<u8>),
 }

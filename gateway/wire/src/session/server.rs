@@ -91,8 +91,9 @@ impl<P: Clone, T> Session<P, T> {
 
     fn hear(&mut self, head: Head, body: &[u8]) -> Result<(), WireError> {
         match head.tag {
-            b'D' | b'd' => self.answer_rows += 1,
-            b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
+            b'D' => self.answer_rows += 1,
+            b'd' if body != backend::COPY_TAIL => self.answer_rows += 1,
+            b'd' | b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
             b'C' | b'I' | b's' => self.complete(head.tag, body)?,
             b'E' => self.error(backend::sqlstate(body).unwrap_or(*b"XX000")),
             b'Z' => self.ready(body)?,
@@ -155,19 +156,8 @@ impl<P: Clone, T> Session<P, T> {
 
     /// `CommandComplete`, `EmptyQueryResponse`, `PortalSuspended`.
     pub(super) fn complete(&mut self, tag: u8, body: &[u8]) -> Result<(), WireError> {
-        let rows = match tag {
-            b'C' => backend::rows(body),
-            b's' => Some(self.answer_rows),
-            _ => None,
-        };
-        // Copy data in binary form has a head and a tail beside its rows.
-        let returned = if body.starts_with(b"COPY") {
-            self.answer_rows.min(rows.unwrap_or(0))
-        } else {
-            self.answer_rows
-        };
-        let bytes = std::mem::take(&mut self.answer_bytes);
-        let completion = Completion { rows, returned, bytes, undone: false };
+        let completion = self.completion(tag, body);
+        self.answer_bytes = 0;
         self.answer_rows = 0;
         let commits = tag == b'C' && body == b"COMMIT\0";
         match self.expects.front_mut() {
@@ -188,6 +178,16 @@ impl<P: Clone, T> Session<P, T> {
             _ => return Err(WireError::OutOfStep { tag }),
         }
         Ok(())
+    }
+
+    /// What the statement at hand has done, once the server says that it completes.
+    pub(super) fn completion(&self, tag: u8, body: &[u8]) -> Completion {
+        let rows = match tag {
+            b'C' => backend::rows(body),
+            b's' => Some(self.answer_rows),
+            _ => None,
+        };
+        Completion { rows, returned: self.answer_rows, bytes: self.answer_bytes, undone: false }
     }
 
     pub(super) fn error(&mut self, sqlstate: [u8; 5]) {

@@ -1,7 +1,8 @@
-//! Counts the rows of one statement before the client hears of them, and turns it into an error where they are too
-//! many: the server then undoes it, too. It knows no rule: what is too many, and what is said then, comes from outside.
+//! Watches one message: its answer stops before a row too many, and before each completion, and the driver says whether
+//! it goes on. Where it does not, it becomes an error, and the server undoes it, too. It knows no rule: what is too
+//! much, and what is said then, comes from outside.
 //!
-//! The client's next message waits until a watched statement is through. Over its budget, a portal's segment is made
+//! The client's next message waits until a watched one is through. Cut off, a portal's segment is made
 //! to abort by a message that no server can parse; a simple query within a transaction likewise; one in a transaction
 //! that the gateway began for it (`wrapped`) is rolled back, where otherwise it is committed before the client reads
 //! that it is done.
@@ -12,35 +13,23 @@ use crate::{
     frame::{self, HEAD_BYTES, Head},
 };
 
-/// How many rows a statement may touch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
-    /// Rows inserted, updated, deleted, merged, copied in or put into a new table, as command tags say.
-    pub written_max: Option<u64>,
-    /// Rows and lines of `COPY` sent to the client.
-    pub returned_max: Option<u64>,
-}
-
-/// What went over a budget.
+/// How far each answer of a watched message may go before the driver is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// So many rows were written.
-    Written(u64),
-    /// So many rows would have been returned by now; the server may have more.
-    Returned(u64),
+pub struct Far {
+    /// Rows and lines of `COPY` sent to the client.
+    pub rows: u64,
+    /// Bytes sent to the client.
+    pub bytes: u64,
 }
 
-/// A statement whose rows are counted.
-#[derive(Debug, Default)]
+/// A message that is watched.
+#[derive(Debug)]
 pub(super) struct Watch {
-    budget: Budget,
+    far: Far,
     /// The gateway began a transaction for it.
     wrapped: bool,
-    written: u64,
-    returned: u64,
-    /// Rows of the statement that is answered now.
-    rows: u64,
-    copies_in: bool,
+    /// The completion at hand may pass.
+    passes: bool,
     /// What the client reads instead; rows and completions are kept from it.
     cut: Option<Vec<u8>>,
     /// The completion that the client hears of once it is committed.
@@ -48,21 +37,49 @@ pub(super) struct Watch {
 }
 
 impl<P: Clone, T> Session<P, T> {
-    /// Counts the rows of what was just let pass by `allow_query` or `allow_execute`. Nothing else may be open
+    /// Watches what was just let pass by `allow_query` or `allow_execute`. Nothing else may be open
     /// ([`Session::is_settled`]). `wrapped` says that the gateway began a transaction for it, outside of a segment.
-    pub fn watch(&mut self, budget: Budget, wrapped: bool) {
-        let watched = Some(Box::new(Watch { budget, wrapped, ..Watch::default() }));
+    pub fn watch(&mut self, far: Far, wrapped: bool) {
+        let watched = Watch { far, wrapped, passes: false, cut: None, kept: Vec::new() };
         if let Some(Expect::Query { watch, .. } | Expect::Execute { watch, .. }) = self.expects.back_mut() {
-            *watch = watched;
+            *watch = Some(Box::new(watched));
             self.watching = true;
             self.flush_due = self.segment;
         }
     }
 
-    /// After [`Heard::Over`]: the client reads this `ErrorResponse` in the place of what is left of the answer.
+    /// After [`Heard::Full`] or [`Heard::Completed`]: answers may go so far from now on.
+    pub fn widen(&mut self, far: Far) {
+        if let Some(watch) = self.watched() {
+            watch.far = far;
+        }
+    }
+
+    /// After [`Heard::Completed`]: the statement may complete.
+    pub fn let_complete(&mut self) {
+        if let Some(watch) = self.watched() {
+            watch.passes = true;
+        }
+    }
+
+    /// After [`Heard::Full`] or [`Heard::Completed`]: the client reads this `ErrorResponse` in the place of what is left
+    /// of the answer, and the message is undone.
     pub fn cut(&mut self, error: Vec<u8>) {
         if let Some(watch) = self.watched() {
             watch.cut = Some(error);
+            watch.kept.clear();
+        }
+    }
+
+    /// The watched message, the place of its statement at hand, and how far the answer of that has come.
+    pub fn watched_ticket(&mut self) -> Option<(&mut T, usize, Far)> {
+        let far = Far { rows: self.answer_rows, bytes: self.answer_bytes };
+        match self.expects.front_mut() {
+            Some(Expect::Query { ticket, completions, watch: Some(_), .. }) => {
+                Some((ticket, completions.len(), far))
+            }
+            Some(Expect::Execute { ticket, watch: Some(_) }) => Some((ticket, 0, far)),
+            _ => None,
         }
     }
 
@@ -80,13 +97,18 @@ impl<P: Clone, T> Session<P, T> {
             return Ok(Some(Heard::More));
         }
         let body = rest.get(HEAD_BYTES..head.total.min(rest.len())).unwrap_or_default();
+        let (rows, bytes) = (self.answer_rows, self.answer_bytes + head.total as u64);
         let Some(watch) = self.watched() else { return Ok(None) };
         if !watch.kept.is_empty() && !matches!(head.tag, b'Z' | b'N' | b'S' | b'A') {
             return Ok(Some(Heard::Replace(0, std::mem::take(&mut watch.kept))));
         }
-        if let Some(over) = watch.count(head.tag, body) {
-            watch.cut = Some(Vec::new());
-            return Ok(Some(Heard::Over(over)));
+        let is_row = head.tag == b'D' || (head.tag == b'd' && body != backend::COPY_TAIL);
+        if is_row && watch.cut.is_none() && (rows >= watch.far.rows || bytes > watch.far.bytes) {
+            return Ok(Some(Heard::Full));
+        }
+        let completes = matches!(head.tag, b'C' | b's' | b'I');
+        if completes && watch.cut.is_none() && !std::mem::take(&mut watch.passes) {
+            return Ok(Some(Heard::Completed(self.completion(head.tag, body))));
         }
         match (head.tag, watch.cut.is_some()) {
             (b'N' | b'S' | b'A', _) => Ok(None),
@@ -98,6 +120,7 @@ impl<P: Clone, T> Session<P, T> {
             (_, true) => Ok(Some(self.swallow(rest, head))),
             (b'C', false) if watch.wrapped => {
                 watch.kept = rest.get(..head.total).unwrap_or_default().to_vec();
+                self.answer_bytes = bytes;
                 self.complete(head.tag, body)?;
                 Ok(Some(self.swallow(rest, head)))
             }
@@ -139,9 +162,8 @@ impl<P: Clone, T> Session<P, T> {
         let &[status] = body else {
             return Err(WireError::Malformed { tag: b'Z', what: "transaction status missing" });
         };
-        let Some(Watch { wrapped, cut, kept, .. }) = self.watched().map(std::mem::take) else {
-            return Ok(None);
-        };
+        let Some(watch) = self.watched() else { return Ok(None) };
+        let (wrapped, cut, kept) = (watch.wrapped, watch.cut.take(), std::mem::take(&mut watch.kept));
         if !wrapped && cut.is_none() {
             return Ok(None);
         }
@@ -208,42 +230,6 @@ impl<P: Clone, T> Session<P, T> {
             _ => Ok(None),
         }
     }
-}
-
-impl Watch {
-    /// Takes a message into account; what it went over, the first time.
-    fn count(&mut self, tag: u8, body: &[u8]) -> Option<Over> {
-        match tag {
-            b'D' | b'd' => {
-                self.returned += 1;
-                self.rows += 1;
-            }
-            b'G' => self.copies_in = true,
-            b'C' => {
-                let rows = backend::rows(body).unwrap_or_default();
-                if writes(body) || (body.starts_with(b"COPY") && self.copies_in) || self.rows == 0 {
-                    self.written += rows;
-                }
-                (self.rows, self.copies_in) = (0, false);
-            }
-            _ => return None,
-        }
-        let over = |count: u64, max: Option<u64>| max.is_some_and(|max| count > max);
-        if self.cut.is_some() {
-            None
-        } else if over(self.returned, self.budget.returned_max) {
-            Some(Over::Returned(self.returned))
-        } else if over(self.written, self.budget.written_max) {
-            Some(Over::Written(self.written))
-        } else {
-            None
-        }
-    }
-}
-
-/// The command tag is one of a statement that writes. `SELECT 5` without a row is one, too: it made a table.
-fn writes(body: &[u8]) -> bool {
-    [&b"INSERT "[..], b"UPDATE ", b"DELETE ", b"MERGE "].iter().any(|tag| body.starts_with(tag))
 }
 
 fn undo(completions: &mut [Completion], committed: usize) {

@@ -129,7 +129,9 @@ fn hear_some(talk: &mut Talk, bytes: &[u8], to_client: &mut Vec<u8>) -> usize {
                 at += n;
             }
             Heard::Drop(n) => at += n,
-            Heard::Over(_) => talk.cut(ours()),
+            // More than two rows are too many.
+            Heard::Completed(done) if done.rows.is_none_or(|rows| rows <= 2) => talk.let_complete(),
+            Heard::Full | Heard::Completed(_) => talk.cut(ours()),
             Heard::Tell(told) => TOLD.with_borrow_mut(|all| all.extend(told)),
             Heard::Replace(n, answer) => {
                 to_client.extend(answer);

@@ -1,10 +1,11 @@
 //! Conversations about a statement whose rows are counted before the client hears of them.
 
 use super::{TOLD, Talk, bind, ended, execute, hear, message, open, ours, parse, query, say, server_error};
-use crate::{Budget, Step, command_complete};
+use crate::{Far, Heard, Step, command_complete};
 
-const WRITES: Budget = Budget { written_max: Some(2), returned_max: None };
-const RETURNS: Budget = Budget { written_max: None, returned_max: Some(2) };
+/// Any answer; only what was written is asked about.
+const WRITES: Far = Far { rows: u64::MAX, bytes: u64::MAX };
+const RETURNS: Far = Far { rows: 2, bytes: u64::MAX };
 
 fn told() -> Vec<u8> {
     TOLD.take()
@@ -19,7 +20,7 @@ fn row() -> Vec<u8> {
 }
 
 /// A watched simple query on its way, in a transaction of the gateway's own where `wrapped`.
-fn watched(talk: &mut Talk, budget: Budget, wrapped: bool) {
+fn watched(talk: &mut Talk, far: Far, wrapped: bool) {
     let sent = query("update");
     assert!(matches!(talk.client(&sent), Ok(Step::Ask(_))));
     if wrapped {
@@ -31,7 +32,7 @@ fn watched(talk: &mut Talk, budget: Budget, wrapped: bool) {
         assert_eq!(talk.status(), b'T');
     }
     talk.allow_query("update".into());
-    talk.watch(budget, wrapped);
+    talk.watch(far, wrapped);
     assert_eq!(say(talk, &[sent.clone(), query("next")].concat(), |_| true).0, sent, "the next one waits");
 }
 
@@ -106,19 +107,19 @@ fn over_its_budget_a_query_aborts_the_clients_transaction() {
 
 #[test]
 fn over_its_budget_a_portal_aborts_its_segment() {
-    for budget in [WRITES, RETURNS] {
+    for far in [WRITES, RETURNS] {
         let mut talk = open();
         say(&mut talk, &[parse("", "update"), bind("", "")].concat(), |_| true);
         hear(&mut talk, &[message(b'1', b""), message(b'2', b"")].concat());
         assert!(matches!(talk.client(&execute("")), Ok(Step::Ask(_))));
         talk.allow_execute("update".into());
-        talk.watch(budget, false);
+        talk.watch(far, false);
         let sync = message(b'S', b"");
         let sent = [execute(""), sync.clone()].concat();
         let flushed = [execute(""), message(b'H', b"")].concat();
         assert_eq!(say(&mut talk, &sent, |_| true).0, flushed, "the `Sync` waits");
         let heard = hear(&mut talk, &[row().repeat(3), command_complete("UPDATE 3")].concat());
-        assert_eq!(heard, row().repeat(if budget == RETURNS { 2 } else { 3 }));
+        assert_eq!(heard, row().repeat(if far == RETURNS { 2 } else { 3 }));
         assert!(told().starts_with(b"P"));
         assert_eq!(hear(&mut talk, &server_error("42601")), ours());
         assert_eq!(say(&mut talk, &[parse("", "more"), sync.clone()].concat(), |_| true).0, sync);
@@ -170,4 +171,54 @@ fn watched_answers_split_anywhere() {
         assert_eq!(heard, [row(), row(), command_complete("UPDATE 2"), ready(b'I')].concat());
         assert_eq!(told(), query("COMMIT"));
     }
+}
+
+#[test]
+fn a_server_that_aborts_by_itself_is_heard_as_ours() {
+    let mut talk = open();
+    say(&mut talk, &[parse("", "select"), bind("", "")].concat(), |_| true);
+    hear(&mut talk, &[message(b'1', b""), message(b'2', b"")].concat());
+    assert!(matches!(talk.client(&execute("")), Ok(Step::Ask(_))));
+    talk.allow_execute("select".into());
+    talk.watch(RETURNS, false);
+    let sync = message(b'S', b"");
+    say(&mut talk, &[execute(""), sync.clone()].concat(), |_| true);
+    let heard = hear(&mut talk, &[row().repeat(4), server_error("57014")].concat());
+    assert_eq!(heard, [row().repeat(2), ours()].concat());
+    assert_eq!(say(&mut talk, &sync, |_| true).0, sync);
+    hear(&mut talk, &ready(b'I'));
+    assert!(told().is_empty() && talk.is_idle());
+}
+
+#[test]
+fn an_answer_may_be_widened_by_rows_and_bytes() {
+    let mut talk = open();
+    watched(&mut talk, Far { rows: 1, bytes: u64::MAX }, false);
+    let length = row().len();
+    assert_eq!(talk.server(&row().repeat(2)), Ok(Heard::Forward(length)));
+    assert_eq!(talk.server(&row()), Ok(Heard::Full));
+    let (_, place, far) = talk.watched_ticket().unwrap();
+    assert_eq!((place, far.rows), (0, 1));
+    talk.widen(Far { rows: 9, bytes: far.bytes + 1 });
+    assert_eq!(talk.server(&row()), Ok(Heard::Full), "now by its bytes");
+    talk.widen(WRITES);
+    assert_eq!(talk.server(&row()), Ok(Heard::Forward(length)));
+}
+
+#[test]
+fn after_copy_data_the_server_is_asked_for_its_answer_again() {
+    let mut talk = open();
+    say(&mut talk, &[parse("", "copy"), bind("", "")].concat(), |_| true);
+    hear(&mut talk, &[message(b'1', b""), message(b'2', b"")].concat());
+    assert!(matches!(talk.client(&execute("")), Ok(Step::Ask(_))));
+    talk.allow_execute("copy".into());
+    talk.watch(WRITES, false);
+    say(&mut talk, &execute(""), |_| true);
+    hear(&mut talk, &message(b'G', b"\0\0\0"));
+    let data = [message(b'd', b"1\n"), message(b'c', b"")].concat();
+    let sync = message(b'S', b"");
+    let sent = say(&mut talk, &[data.clone(), sync.clone()].concat(), |_| true).0;
+    assert_eq!(sent, [data, message(b'H', b"")].concat(), "what would commit waits");
+    hear(&mut talk, &command_complete("COPY 1"));
+    assert_eq!(say(&mut talk, &sync, |_| true).0, sync);
 }
