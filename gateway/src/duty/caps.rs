@@ -33,6 +33,8 @@ pub(crate) struct Grant {
     /// Units taken, and when.
     pub(crate) taken: u64,
     at_us: u64,
+    /// Units that statements of it have used so far, where an answer is watched.
+    pub(crate) used: u64,
 }
 
 impl Caps {
@@ -54,15 +56,21 @@ impl Caps {
         for duty in duties.iter() {
             let Charge::Velocity(cap) = &duty.charge else { continue };
             let (key, shadow) = (self.key(duty, cap, sharers), !duty.enforced);
-            let units = if cap.of == Unit::Statements { count(duty.statements, statements) } else { 0 };
-            let taken = match units {
-                0 if self.ledger.room(key, cap, now_us) == 0 => self.ledger.take(key, cap, shadow, now_us, 1),
-                units => self.ledger.take(key, cap, shadow, now_us, units),
+            let units = match cap.of {
+                Unit::Statements => count(duty.statements, statements),
+                // How many they are is known at the end only; then they are taken, or undone.
+                Unit::RowsWritten => u64::from(self.ledger.room(key, cap, now_us) == 0),
+                _ if shadow => u64::from(self.ledger.room(key, cap, now_us) == 0),
+                // An answer is let through slice by slice.
+                Unit::RowsReturned | Unit::BytesOut => {
+                    self.ledger.room(key, cap, now_us).min(slice(cap)).max(1)
+                }
             };
+            let taken = self.ledger.take(key, cap, shadow, now_us, units);
             match taken {
                 Ok(()) => {
                     let (cap, duty) = (Arc::clone(cap), duty.clone());
-                    grants.push(Grant { key, cap, duty, taken: units, at_us: now_us });
+                    grants.push(Grant { key, cap, duty, taken: units, at_us: now_us, used: 0 });
                 }
                 Err(over) => decision.breach(duty, &breach(cap, over, now_us)),
             }
@@ -75,9 +83,20 @@ impl Caps {
     }
 
     /// Takes what a statement has used, now that it is known; `None` when it fits.
-    pub(crate) fn use_up(&self, grant: &Grant, units: u64, now_us: u64) -> Option<Breach> {
-        let used = self.ledger.take(grant.key, &grant.cap, !grant.duty.enforced, now_us, units);
-        used.err().map(|over| breach(&grant.cap, over, now_us))
+    pub(crate) fn use_up(&self, grant: &mut Grant, units: u64, now_us: u64) -> Option<Breach> {
+        let over = self.ledger.take(grant.key, &grant.cap, !grant.duty.enforced, now_us, units).err();
+        if over.is_none() {
+            grant.taken += units;
+            grant.at_us = now_us;
+        }
+        over.map(|over| breach(&grant.cap, over, now_us))
+    }
+
+    /// Takes another slice for an answer that is not at its end.
+    pub(crate) fn extend(&self, grant: &mut Grant, now_us: u64) -> Result<(), Breach> {
+        let room = self.ledger.room(grant.key, &grant.cap, now_us);
+        let units = slice(&grant.cap).min(room).max(1);
+        self.use_up(grant, units, now_us).map_or(Ok(()), Err)
     }
 
     /// Gives back units of a message that it did not use after all.
@@ -112,6 +131,12 @@ impl Caps {
         let of = [&kind[..], &span_us.to_be_bytes(), duty.rule.as_bytes()].concat();
         Key::from_be_bytes(self.secret.bytes("cap", sharer, &of))
     }
+}
+
+/// So much is taken at a time for an answer whose length nobody knows.
+fn slice(cap: &Cap) -> u64 {
+    let (Limit::Budget { amount, .. } | Limit::Rate { burst: amount, .. }) = cap.limit;
+    (amount / 8).max(1)
 }
 
 fn count(places: Places, statements: usize) -> u64 {

@@ -3,6 +3,7 @@
 //! A message is put before the rules with its facts; the verdict becomes a receipt; in `strict` evidence the receipt is
 //! durable before anything is sent on. While receipts cannot be kept, the gate is shut.
 
+mod bound;
 mod clock;
 mod kill;
 mod receipt;
@@ -129,6 +130,7 @@ impl Gate {
             intents: Vec::new(),
             lost: false,
             grants,
+            breached: None,
         });
         if let Some(refusal) = ticket.decision.refusal.clone() {
             return Passage::Shut(self.refuse(visitor, &ticket, &refusal).await);

@@ -35,6 +35,8 @@ pub(crate) struct Ticket {
     pub(super) lost: bool,
     /// Caps that it uses.
     pub(super) grants: Vec<Grant>,
+    /// Which of its statements went too far, and the id of the receipt that says so.
+    pub(super) breached: Option<(usize, Uuid)>,
 }
 
 impl Gate {
@@ -58,7 +60,9 @@ impl Gate {
             };
             let intent = ticket.intents.get(statement).copied();
             let phase = if intent.is_some() { Phase::Outcome } else { Phase::Whole };
-            let mut receipt = draft(visitor, ticket, statement, phase, clock::new_id(ticket.at_us));
+            let told = ticket.breached.filter(|(place, _)| *place == statement).map(|(_, id)| id);
+            let id = told.unwrap_or_else(|| clock::new_id(ticket.at_us));
+            let mut receipt = draft(visitor, ticket, statement, phase, id);
             receipt.intent = intent;
             receipt.outcome = Some(outcome);
             if let Some(decision) = self.found(ticket, statement, done) {

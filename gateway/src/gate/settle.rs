@@ -21,6 +21,9 @@ impl Gate {
                 .filter_map(|place| fate(end, place))
                 .map(|done| units(grant.cap.of, done))
                 .sum();
+            // Of an answer that broke off nobody knows how far it had come.
+            let answers = matches!(grant.cap.of, Unit::RowsReturned | Unit::BytesOut);
+            let used = if answers && end.error.is_some() && !end.skipped { grant.taken } else { used };
             self.metrics.cap_used(&grant.duty.rule, used);
             self.caps.give_back(grant, grant.taken.saturating_sub(used));
         }
@@ -50,17 +53,14 @@ impl Gate {
         if grant.cap.of == Unit::Statements {
             return None;
         }
-        self.caps.use_up(grant, units(grant.cap.of, done), clock::now_us())
+        self.caps.use_up(&mut grant.clone(), units(grant.cap.of, done), clock::now_us())
     }
 }
 
 /// Refuses what has a duty that is not carried out here: in doubt the gate is shut.
 pub(super) fn unmet(decision: &mut Decision) {
     let Some(duties) = decision.duties.clone() else { return };
-    let is_met = |duty: &Duty| match &duty.charge {
-        Charge::Velocity(cap) => cap.of == Unit::Statements,
-        _ => false,
-    };
+    let is_met = |duty: &Duty| !matches!(duty.charge, Charge::Cost { .. });
     if let Some(duty) = duties.iter().find(|duty| duty.enforced && !is_met(duty)) {
         let what = "a statement whose bound this door does not enforce".to_owned();
         let hint = "put the rule into shadow mode".to_owned();

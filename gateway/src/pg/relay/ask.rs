@@ -25,6 +25,9 @@ impl Relay {
         };
         match (passage, question.kind) {
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => self.wire.allow_parse(question.known),
+            (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if ticket.is_watched() => {
+                self.run_watched(ticket, question.kind).await?;
+            }
             (Some(Passage::Go(ticket)), Kind::Query) => {
                 self.open_bytes += ticket.bytes_in;
                 self.wire.allow_query(ticket);
@@ -44,7 +47,6 @@ impl Relay {
     /// Asks the server a question of the gateway's own and waits for the answer; the client's bytes stay where they
     /// are. Earlier messages of the client are answered first. For use between a message's `Ask` and its decision:
     /// it runs in the client's transaction where there is one, and an error of it aborts that.
-    #[expect(dead_code, reason = "the first rule that asks the server takes this line away")]
     pub(super) async fn ask_server<'q>(
         &mut self,
         question: impl Into<OwnQuestion<'q>>,

@@ -3,6 +3,7 @@
 //! One task, both directions: a turn reads what is there, deals with it, and writes once to each side.
 
 mod ask;
+mod bound;
 mod claim;
 mod settle;
 mod turn;

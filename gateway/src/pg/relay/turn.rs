@@ -4,7 +4,7 @@
 use super::{Broken, Relay};
 use crate::pg::question::question;
 use bytes::Buf;
-use clyra_wire::{Heard, Over, Refusal, Step, WireError, error_response};
+use clyra_wire::{Heard, Step, WireError};
 use std::{
     io,
     task::{Context, Poll},
@@ -74,11 +74,12 @@ impl Relay {
                 Heard::Forward(bytes) => self.server.hand(bytes, &mut self.client),
                 Heard::Drop(bytes) => self.server.inbox.advance(bytes),
                 Heard::Tell(told) => self.server.outbox.extend_from_slice(&told),
-                Heard::Over(over) => self.wire.cut(over_words(over)),
                 Heard::Replace(bytes, answer) => {
                     self.server.inbox.advance(bytes);
                     self.client.outbox.extend_from_slice(&answer);
                 }
+                Heard::Full => self.bounded(None),
+                Heard::Completed(done) => self.bounded(Some(done)),
             }
         }
         self.settle();
@@ -113,21 +114,6 @@ impl Relay {
         }
         if turned { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
-}
-
-/// What a client reads whose statement touched too many rows.
-fn over_words(over: Over) -> Vec<u8> {
-    let message = match over {
-        Over::Written(rows) => format!("clyra: the statement wrote {rows} rows, more than it may"),
-        Over::Returned(rows) => format!("clyra: the statement returns {rows} rows or more, more than it may"),
-    };
-    error_response(&Refusal {
-        sqlstate: "42501",
-        message: &message,
-        detail: "",
-        hint: "touch fewer rows at once",
-        position: None,
-    })
 }
 
 /// So many bytes of statements may be open before the client is heard further: a pipeline of large ones stays small.
