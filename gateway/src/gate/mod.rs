@@ -3,6 +3,7 @@
 //! A message is put before the rules with its facts; the verdict becomes a receipt; in `strict` evidence the receipt is
 //! durable before anything is sent on. While receipts cannot be kept, the gate is shut.
 
+mod bind;
 mod bound;
 mod clock;
 mod kill;
@@ -12,6 +13,7 @@ mod visitor;
 
 pub(crate) use kill::{KillSwitch, Turn};
 pub(crate) use receipt::{Known, Ticket};
+use visitor::Asked;
 pub(crate) use visitor::{Shown, Visitor};
 
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     metrics::{Metrics, Standing},
     outbox::Outbox,
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use clyra_policy::{Facts, FactsMemo, OnFull, Policy};
 use clyra_seal::fingerprint::Secret;
 use clyra_spec::{KillLevel, Mode, Phase};
@@ -75,6 +77,8 @@ pub(crate) struct Arrival {
     pub(crate) began: Instant,
     /// Bytes of it.
     pub(crate) bytes: u64,
+    /// Its values are bound, or are being bound: nothing comes later.
+    pub(crate) portal: bool,
 }
 
 impl Gate {
@@ -109,7 +113,8 @@ impl Gate {
         let at_us = clock::now_us();
         let asked = Instant::now();
         let run = visitor.run_of(&known.facts);
-        let mut decision = visitor.judge(&known.facts, run.as_deref(), self.kill.level(), at_us, prepared);
+        let moment = Asked { portal: arrival.portal, run: run.as_deref(), level: self.kill.level(), at_us };
+        let mut decision = visitor.judge(&known, &moment, prepared);
         settle::unmet(&mut decision);
         let sharers = visitor.sharers(run.as_deref());
         let grants = self.caps.take(sharers, &mut decision, known.facts.statements.len(), at_us);
@@ -149,12 +154,14 @@ impl Gate {
         &self,
         visitor: &mut Visitor,
         known: &Known,
+        portal: bool,
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> bool {
         self.refresh(visitor);
         let run = visitor.run_of(&known.facts);
-        let (level, now_us) = (self.kill.level(), clock::now_us());
-        visitor.judge(&known.facts, run.as_deref(), level, now_us, prepared).refusal.is_none()
+        let (level, at_us) = (self.kill.level(), clock::now_us());
+        let moment = Asked { portal, run: run.as_deref(), level, at_us };
+        visitor.judge(known, &moment, prepared).refusal.is_none()
     }
 
     /// What became of a message that was let pass.
@@ -242,7 +249,7 @@ impl Gate {
             .iter()
             .map(|statement| ascii(&self.secret.of_hash("shape", tenant, &statement.shape)))
             .collect();
-        Arc::new(Known { facts, shapes })
+        Arc::new(Known { facts, shapes, types: ArcSwapOption::empty(), bound: None })
     }
 
     /// Reads the policy file again; a broken file keeps the policy in force.

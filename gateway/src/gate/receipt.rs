@@ -3,7 +3,8 @@
 use super::{Gate, Visitor, clock};
 use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft, RunClaims};
 use crate::duty::Grant;
-use clyra_policy::{Decision, Facts};
+use arc_swap::ArcSwapOption;
+use clyra_policy::{Bound, Decision, Facts};
 use clyra_spec::{Phase, Status};
 use clyra_wire::{Completion, End};
 use std::{sync::Arc, time::Instant};
@@ -13,7 +14,11 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) facts: Arc<Facts>,
-    pub(super) shapes: Box<[[u8; 32]]>,
+    pub(super) shapes: Arc<[[u8; 32]]>,
+    /// Types of its parameters, once they are known.
+    pub(crate) types: ArcSwapOption<Box<[u32]>>,
+    /// For a portal: which of its values are the caller's tenant.
+    pub(super) bound: Option<Bound>,
 }
 
 /// A message that was let pass, until it is settled.

@@ -1,13 +1,13 @@
 //! Who stands before the gate: a login after the policy's `callers:`, with the card that its receipts bear. It is
 //! fixed for the connection; only a new policy may see it anew.
 
-use super::{Force, Gate};
+use super::{Force, Gate, Known};
 use crate::{
     claims::{self, SessionClaims},
     draft::{Draft, RunClaims, SessionCard},
     duty::Sharers,
 };
-use clyra_policy::{Caller, Decision, Facts, Login, Moment, Proof};
+use clyra_policy::{Binds, Caller, Decision, Facts, Login, Moment, Proof};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -27,26 +27,42 @@ pub(crate) struct Visitor {
     run: Option<Arc<RunClaims>>,
     /// A message has changed where bare names lead.
     path_changed: bool,
+    /// The policy looks at values that come at Bind.
+    pub(super) binds_asked: bool,
+}
+
+/// The moment at which a message is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Its values are bound, or are being bound.
+    pub(super) portal: bool,
+    /// The run that it belongs to.
+    pub(super) run: Option<&'a RunClaims>,
+    pub(super) level: KillLevel,
+    pub(super) at_us: u64,
 }
 
 impl Visitor {
     /// What the policy says of a message of this visitor.
     pub(super) fn judge(
         &self,
-        facts: &Facts,
-        run: Option<&RunClaims>,
-        level: KillLevel,
-        now_us: u64,
+        known: &Known,
+        asked: &Asked<'_>,
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> Decision {
-        let change_intent = run.and_then(|run| run.change_intent.as_deref());
+        let binds = match &known.bound {
+            Some(bound) => Binds::Are(bound),
+            None if asked.portal => Binds::Unknown,
+            None => Binds::Later,
+        };
         let moment = Moment {
-            now_us: Some(now_us),
-            change_intent,
+            now_us: Some(asked.at_us),
+            change_intent: asked.run.and_then(|run| run.change_intent.as_deref()),
             path_changed: self.path_changed,
+            binds,
             ..Moment::default()
         };
-        self.force.policy.decide_at(&self.caller, facts, level, &moment, prepared)
+        self.force.policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared)
     }
 
     /// Whom its use of caps is counted for.
@@ -106,6 +122,7 @@ impl Gate {
         let caller = force.policy.caller_with(login, &proof);
         let card = Arc::new(self.card(login, &caller, auth));
         let run = claims::run(claims.now()).map(Arc::new);
+        let binds_asked = force.policy.looks_at_binds(&caller);
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
         }
@@ -121,6 +138,7 @@ impl Gate {
             claims,
             run,
             path_changed: false,
+            binds_asked,
         }
     }
 
@@ -160,6 +178,7 @@ impl Gate {
             tenant: None,
         };
         visitor.caller = force.policy.caller_with(&login, &visitor.proof);
+        visitor.binds_asked = force.policy.looks_at_binds(&visitor.caller);
         visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
     }
 

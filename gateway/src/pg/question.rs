@@ -13,15 +13,29 @@ pub(super) struct Question {
     pub(super) bytes: u64,
 }
 
+impl Question {
+    /// It says or runs something, rather than to bind values to it.
+    pub(super) fn says(&self) -> bool {
+        !matches!(self.kind, Kind::Bind)
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Query,
     Parse,
+    Bind,
     Execute,
     Function,
 }
 
-pub(super) fn question(gate: &Gate, visitor: &Visitor, wire: &Wire, ask: Ask<'_, Arc<Known>>) -> Question {
+/// The question of a message; nothing while more of it must be there.
+pub(super) fn question(
+    gate: &Gate,
+    visitor: &Visitor,
+    wire: &Wire,
+    ask: Ask<'_, Arc<Known>>,
+) -> Option<Question> {
     let text = |sql: &[u8]| {
         if wire.reads_as_default(sql) {
             gate.known(visitor, sql)
@@ -29,7 +43,12 @@ pub(super) fn question(gate: &Gate, visitor: &Visitor, wire: &Wire, ask: Ask<'_,
             gate.know(visitor, unread("the session's strings or encoding are not PostgreSQL's defaults"))
         }
     };
-    match ask {
+    Some(match ask {
+        Ask::Bind { prepared, body, bytes } => Question {
+            kind: Kind::Bind,
+            bytes: bytes as u64,
+            known: gate.bound(visitor, &prepared, body, bytes)?,
+        },
         Ask::Query(sql) => Question { kind: Kind::Query, bytes: sql.len() as u64, known: text(sql) },
         Ask::Parse(sql) => Question { kind: Kind::Parse, bytes: sql.len() as u64, known: text(sql) },
         Ask::TooLong { bytes, parse } => Question {
@@ -48,7 +67,7 @@ pub(super) fn question(gate: &Gate, visitor: &Visitor, wire: &Wire, ask: Ask<'_,
             bytes: 0,
             known: gate.know(visitor, Arc::new(Facts::of_function_call(oid))),
         },
-    }
+    })
 }
 
 /// Facts of a message that was not read.

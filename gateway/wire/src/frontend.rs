@@ -5,12 +5,12 @@ use crate::{
     frame::{HEAD_BYTES, cstr},
 };
 
-/// `Parse`: name and text.
-pub(crate) fn parse(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+/// `Parse`: name, text, and what stands behind them.
+pub(crate) fn parse(body: &[u8]) -> Result<(&[u8], &[u8], &[u8]), WireError> {
     let malformed = WireError::Malformed { tag: b'P', what: "name or text without an end" };
     let (name, rest) = cstr(body).ok_or_else(|| malformed.clone())?;
-    let (sql, _) = cstr(rest).ok_or(malformed)?;
-    Ok((name, sql))
+    let (sql, types) = cstr(rest).ok_or(malformed)?;
+    Ok((name, sql, types))
 }
 
 /// `Parse`, whole: count and types of its parameters, as they are behind its text.

@@ -26,6 +26,7 @@
 
 mod answer;
 mod backend;
+mod bind;
 mod error;
 mod frame;
 mod frontend;
@@ -33,6 +34,7 @@ mod session;
 mod startup;
 
 pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
+pub use bind::{BoundValue, values};
 pub use error::WireError;
 pub use session::{
     Answered, Ask, Completion, End, Far, Heard, OwnAnswer, OwnError, OwnQuestion, Prelude, Refer, Refused,

@@ -28,6 +28,20 @@ pub(crate) struct Reading {
     pub(crate) wholes: Vec<(Name, u32)>,
     /// Functions called.
     pub(crate) functions: Vec<(Name, u32)>,
+    /// Parameters as they are used, each as often as it stands there.
+    pub(crate) uses: Vec<Use>,
+    /// For a statement that is prepared by text: whether each type that it declares is one that [`Value`] sees through.
+    pub(crate) declared: Vec<bool>,
+    /// For one that runs a prepared statement: its arguments, where they are literals.
+    pub(crate) arguments: Vec<Option<Box<str>>>,
+}
+
+/// One place where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) number: u32,
+    /// Without a cast around it, so that what stands beside it may say what type it has.
+    pub(crate) bare: bool,
 }
 
 /// One query block.
@@ -84,7 +98,11 @@ pub(crate) struct Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Literal(Box<str>),
-    Parameter(u32),
+    /// A parameter; `bare` without a cast around it.
+    Parameter {
+        number: u32,
+        bare: bool,
+    },
 }
 
 /// A change of a table.
@@ -202,7 +220,7 @@ mod tests {
         assert_eq!((item.alias.as_ref(), links[1].character(item.at)), ("x", 18));
         assert_eq!(item.table.as_ref().unwrap().dotted(), "é.t");
         let super::Does::Rows(sets) = &reading.changes[0].does else { panic!() };
-        assert_eq!(sets[0].1, Some(Value::Parameter(2)));
+        assert_eq!(sets[0].1, Some(Value::Parameter { number: 2, bare: true }));
         assert!(links[2].reading().unwrap().refused.is_some());
         assert!(links[3].reading().is_none() && Link::default().reading().is_none());
     }

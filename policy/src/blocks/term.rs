@@ -1,7 +1,7 @@
 //! Reads columns, values and equalities out of conditions; whatever is not plainly one of them is none.
 
 use super::{Column, Condition, Name, Operand, Value};
-use pg_raw_parse::nodes::{A_Const, RangeVar, TypeCast};
+use pg_raw_parse::nodes::{A_Const, RangeVar, TypeCast, TypeName};
 use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType};
 use pg_raw_parse::{ConstValue, Node, list::NodeList};
 use std::ops::Range;
@@ -74,9 +74,12 @@ pub(super) fn column(node: Node<'_>) -> Option<Column> {
 pub(super) fn value(node: Node<'_>) -> Option<Value> {
     match node {
         Node::A_Const(constant) => literal(constant).map(Value::Literal),
-        Node::ParamRef(parameter) => u32::try_from(parameter.number).ok().map(Value::Parameter),
-        Node::TypeCast(cast) if is_exact(cast) => match cast.arg() {
-            inner @ (Node::A_Const(_) | Node::ParamRef(_)) => value(inner),
+        Node::ParamRef(parameter) => {
+            u32::try_from(parameter.number).ok().map(|number| Value::Parameter { number, bare: true })
+        }
+        Node::TypeCast(cast) if is_exact(cast) => match value(cast.arg()) {
+            Some(Value::Parameter { number, bare: true }) => Some(Value::Parameter { number, bare: false }),
+            Some(literal @ Value::Literal(_)) if matches!(cast.arg(), Node::A_Const(_)) => Some(literal),
             _ => None,
         },
         _ => None,
@@ -94,13 +97,21 @@ fn literal(constant: &A_Const) -> Option<Box<str>> {
 }
 
 /// A cast that keeps two different tenants different.
-fn is_exact(cast: &TypeCast) -> bool {
-    type_of(cast).is_some_and(|name| ["text", "varchar", "int2", "int4", "int8", "uuid"].contains(&name))
+pub(super) fn is_exact(cast: &TypeCast) -> bool {
+    cast.type_name().is_some_and(is_exact_type)
+}
+
+/// A type of the server's own in which two different tenants stay different.
+pub(super) fn is_exact_type(kind: &TypeName) -> bool {
+    own_type(kind).is_some_and(|name| ["text", "varchar", "int2", "int4", "int8", "uuid"].contains(&name))
 }
 
 /// The name of a cast's type, when it is the server's own and has neither length nor brackets.
 pub(super) fn type_of(cast: &TypeCast) -> Option<&str> {
-    let kind = cast.type_name()?;
+    cast.type_name().and_then(own_type)
+}
+
+fn own_type(kind: &TypeName) -> Option<&str> {
     if !kind.typmods().is_empty() || !kind.array_bounds().is_empty() || kind.setof {
         return None;
     }

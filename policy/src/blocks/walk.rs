@@ -1,8 +1,8 @@
 //! Walks one statement after the other and takes its blocks and changes apart; it never recurses over queries.
 
 use super::from::{self, JOINS_MAX};
-use super::term::{DEPTH_MAX, byte, column, conditions, name_of, value};
-use super::{Block, Change, Columns, Does, Name, Reading, Value, leak};
+use super::term::{DEPTH_MAX, byte, column, conditions, is_exact, is_exact_type, name_of, value};
+use super::{Block, Change, Columns, Does, Name, Reading, Use, Value, leak};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{
     CopyStmt, DeleteStmt, InsertStmt, MergeStmt, OnConflictClause, RangeVar, ResTarget, ReturningClause,
@@ -101,9 +101,20 @@ impl<'a> Walk<'a> {
             | Node::DeleteStmt(_)
             | Node::MergeStmt(_) => self.visit(node, 0),
             Node::ExplainStmt(explain) => self.statement(explain.query()),
-            Node::PrepareStmt(prepare) => self.statement(prepare.query()),
+            Node::PrepareStmt(prepare) => {
+                self.reading.declared = prepare.argtypes().iter().map(is_exact_type).collect();
+                self.statement(prepare.query());
+            }
             Node::DeclareCursorStmt(cursor) => self.visit(cursor.query(), 0),
-            Node::ExecuteStmt(execute) => execute.params().iter().for_each(|one| self.visit(one, 0)),
+            Node::ExecuteStmt(execute) => {
+                for argument in execute.params() {
+                    self.reading.arguments.push(match value(argument) {
+                        Some(Value::Literal(text)) => Some(text),
+                        _ => None,
+                    });
+                    self.visit(argument, 0);
+                }
+            }
             Node::CopyStmt(copy) => self.copy(copy),
             Node::LockStmt(lock) => {
                 for table in lock.relations() {
@@ -151,6 +162,11 @@ impl<'a> Walk<'a> {
                     self.reading.functions.push((Name { schema, name }, byte(call.location)));
                     self.children(node, scope);
                 }
+                Node::ParamRef(parameter) => self.used(parameter.number, true),
+                Node::TypeCast(cast) => match cast.arg() {
+                    Node::ParamRef(parameter) if is_exact(cast) => self.used(parameter.number, false),
+                    _ => self.children(node, scope),
+                },
                 // Tables stand in FROM or are targets, both of which are read where they stand.
                 Node::RangeVar(_) | Node::JoinExpr(_) | Node::RangeSubselect(_) => {
                     self.refuse("a table where none is expected", 0);
@@ -159,6 +175,12 @@ impl<'a> Walk<'a> {
                 Node::Invalid(_) => self.refuse("a node that has no reading", 0),
                 other => self.children(other, scope),
             }
+        }
+    }
+
+    fn used(&mut self, number: i32, bare: bool) {
+        if let Ok(number) = u32::try_from(number) {
+            self.reading.uses.push(Use { number, bare });
         }
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct Details {
     pub(crate) vouched: Names,
     /// Those of which it says that they may write.
     pub(crate) doubted: Names,
+    /// For a statement that is run by name: the arguments, where they are literals.
+    pub(crate) arguments: Option<Box<[Option<Box<str>>]>>,
     /// Bytes of the whole message.
     pub(crate) message_bytes: u32,
 }

@@ -34,12 +34,15 @@ impl<'f> Scene<'f> {
         for (place, statement) in facts.statements.iter().enumerate() {
             let Some(name) = statement.executes.as_deref() else { continue };
             let earlier = facts.statements.iter().take(place);
-            // A body of this message is judged where it is prepared.
-            if earlier.rev().any(|one| one.prepares.as_deref() == Some(name)) {
+            // A body of this message is judged where it is prepared, save for what its arguments make of it.
+            if let Some(body) = earlier.rev().find(|one| one.prepares.as_deref() == Some(name)) {
+                if !statement.arguments().is_empty() {
+                    scene.run(std::iter::once(body), (place, statement), statement.arguments());
+                }
                 continue;
             }
             match prepared(name) {
-                Some(body) => scene.run(&body, name, statement.position, place),
+                Some(body) => scene.run_known(&body, name, (place, statement)),
                 None => _ = scene.unknown.get_or_insert((name, statement.position)),
             }
         }
@@ -52,17 +55,30 @@ impl<'f> Scene<'f> {
     }
 
     /// Adds what runs under `name`: its PREPARE in a message of statements, or else all of the message.
-    fn run(&mut self, body: &Facts, name: &str, position: u32, place: usize) {
+    fn run_known(&mut self, body: &Facts, name: &str, by: (usize, &StatementFacts)) {
         let is_it = |one: &&StatementFacts| one.prepares.as_deref() == Some(name);
         let found: Vec<_> = body.statements.iter().filter(is_it).collect();
+        // What the protocol has prepared has types that stand in no text: its arguments prove nothing.
+        let arguments = if found.is_empty() { &[] } else { by.1.arguments() };
         let statements = if found.is_empty() { body.statements.iter().collect() } else { found };
         if body.problem.is_some() {
-            self.unread.get_or_insert(position);
+            self.unread.get_or_insert(by.1.position);
         }
+        self.run(statements.into_iter(), by, arguments);
+    }
+
+    fn run<'s>(
+        &mut self,
+        statements: impl Iterator<Item = &'s StatementFacts>,
+        by: (usize, &StatementFacts),
+        arguments: &[Option<Box<str>>],
+    ) {
         for statement in statements {
             // Positions point into the message at hand, where only the EXECUTE stands.
-            self.ran_at.push(place);
-            self.bodies.push(StatementFacts { position, ..statement.clone() });
+            let mut body = StatementFacts { position: by.1.position, ..statement.clone() };
+            body.details.arguments = Some(arguments.into());
+            self.ran_at.push(by.0);
+            self.bodies.push(body);
         }
     }
 

@@ -38,6 +38,11 @@ impl Proof<'_> {
         }
         let edges: Vec<Edge<'_>> =
             block.conditions.iter().filter_map(|condition| self.edge(block, &fenced, condition)).collect();
+        for edge in edges.iter().filter(|edge| fenced.get(edge.left) == Some(&true)) {
+            if let End::Value(Value::Parameter { number, bare: true }) = edge.right {
+                self.anchored.push(*number);
+            }
+        }
         let mut safe = vec![false; fenced.len()];
         self.literals(&edges, &mut safe);
         let missing = |safe: &[bool]| fenced.iter().zip(safe).position(|(fenced, safe)| *fenced && !safe);
@@ -99,12 +104,12 @@ impl Proof<'_> {
     fn bound(&mut self, block: &Block, edges: &[Edge<'_>], safe: &mut [bool]) {
         let open: Vec<bool> = safe.to_vec();
         for edge in edges {
-            let End::Value(Value::Parameter(number)) = edge.right else { continue };
+            let End::Value(Value::Parameter { number, .. }) = edge.right else { continue };
             let item = block.items.get(edge.left).and_then(|item| item.table.as_ref());
             if let Some(table) = item.filter(|_| open.get(edge.left) == Some(&false))
                 && edge.holds.contains(&edge.left)
             {
-                self.parameters.push(TenantParameter { number: *number, table: table.dotted().into() });
+                self.parameters.push(TenantParameter::new(*number, table));
                 mark(safe, edge.left);
             }
         }
@@ -120,7 +125,7 @@ impl Proof<'_> {
                 "name `{table}` without a list of columns, outside of a join with an alias and of TABLESAMPLE"
             )
         } else {
-            format!("add AND {alias}.{column} = <tenant>, with the caller's own tenant as a literal")
+            format!("add AND {alias}.{column} = <tenant>, with the caller's own tenant")
         };
         Breach {
             reason: "fence_unproven",

@@ -12,7 +12,7 @@ mod bind;
 mod block;
 mod catalog;
 
-pub use bind::{TenantParameter, is_tenant};
+pub use bind::{Binds, Bound, TenantParameter, is_tenant};
 
 use crate::blocks::{Change, Does, Name, Operand, Reading, Value};
 use crate::known;
@@ -58,6 +58,8 @@ struct Proof<'f> {
     user: &'f str,
     /// What must still hold of values that come at Bind.
     parameters: Vec<TenantParameter>,
+    /// Parameters that stand, without a cast, where only the tenant column can give them their type.
+    anchored: Vec<u32>,
 }
 
 impl Fence {
@@ -68,7 +70,7 @@ impl Fence {
         tenant: Option<&str>,
         user: &str,
     ) -> Result<Vec<TenantParameter>, Breach> {
-        let mut proof = Proof { fence: self, tenant, user, parameters: Vec::new() };
+        let mut proof = Proof { fence: self, tenant, user, parameters: Vec::new(), anchored: Vec::new() };
         if let Some((what, at)) = &reading.refused {
             let hint =
                 "send a query, INSERT, UPDATE, DELETE or MERGE whose rows the fence can tell".to_owned();
@@ -88,8 +90,7 @@ impl Fence {
         for block in &reading.blocks {
             proof.block(block)?;
         }
-        proof.parameters.dedup();
-        Ok(proof.parameters)
+        Ok(proof.settled(reading))
     }
 
     fn function(&self, function: &Name, at: u32) -> Result<(), Breach> {
@@ -148,6 +149,21 @@ impl Proof<'_> {
             }),
             class => Ok(class),
         }
+    }
+
+    /// The parameters that the proof rests on, each once, and whether the statement itself settles their types.
+    fn settled(self, reading: &Reading) -> Vec<TenantParameter> {
+        let mut parameters = self.parameters;
+        parameters.dedup();
+        for parameter in &mut parameters {
+            let number = parameter.number;
+            let place = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+            parameter.settled = reading.declared.get(place).copied().unwrap_or_else(|| {
+                let bare = reading.uses.iter().filter(|one| one.number == number && one.bare).count();
+                bare == self.anchored.iter().filter(|one| **one == number).count()
+            });
+        }
+        parameters
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Breach> {
@@ -221,9 +237,9 @@ impl Proof<'_> {
     fn own(&mut self, value: &Value, change: &Change) -> Result<(), Breach> {
         match value {
             Value::Literal(text) if self.tenant == Some(text) => Ok(()),
-            Value::Parameter(number) => {
-                self.parameters
-                    .push(TenantParameter { number: *number, table: change.table.dotted().into() });
+            Value::Parameter { number, bare } => {
+                self.anchored.extend(bare.then_some(*number));
+                self.parameters.push(TenantParameter::new(*number, &change.table));
                 Ok(())
             }
             Value::Literal(_) => Err(Breach {

@@ -1,6 +1,6 @@
 //! What the fence lets pass, and every way around it that is known.
 
-use crate::{Facts, Login, Policy, TenantParameter};
+use crate::{Binds, Bound, Facts, Login, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use std::sync::Arc;
 
@@ -323,20 +323,85 @@ fn a_refusal_says_where_and_what_would_pass() {
     assert!(refusal.hint.contains("add AND o.tenant_id = <tenant>"), "{}", refusal.hint);
 }
 
-#[test]
-fn parameters_are_listed_for_a_gate_that_checks_them() {
+/// The reason of the refusal, or `allow`, where `values` are bound with `types`.
+fn bound(sql: &str, types: &[u32], values: &[Option<&str>]) -> &'static str {
     let policy = Policy::parse(POLICY, "t.yaml").unwrap();
-    let login = Login { user: "shop42", database: "", application: "", tenant: None };
-    let caller = policy.caller(&login).checking_binds();
-    let facts = |sql: &str| Facts::of_postgres(sql.as_bytes());
-    let sql = "select * from users u join orders o on o.tenant_id = u.tenant_id \
-               where u.tenant_id = $3 and o.id = $1";
-    assert_eq!(policy.decide(&caller, &facts(sql), KillLevel::Observe, &|_| None).verdict, Verdict::Allow);
-    let wanted = |number, table: &str| TenantParameter { number, table: table.into() };
-    assert_eq!(policy.tenant_parameters(&caller, &facts(sql)), [wanted(3, "users")]);
-    let rows = facts("insert into orders (tenant_id, id) values ($1, $2), ($3, $4), (42, 1)");
-    assert_eq!(policy.tenant_parameters(&caller, &rows), [wanted(1, "orders"), wanted(3, "orders")]);
-    assert!(policy.tenant_parameters(&caller, &facts("select * from users where tenant_id = 42")).is_empty());
-    let sql = "select * from users where tenant_id = 42 or tenant_id = $1";
-    assert_eq!(policy.decide(&caller, &facts(sql), KillLevel::Observe, &|_| None).verdict, Verdict::Deny);
+    let caller = policy.caller(&Login { user: "shop42", database: "", application: "", tenant: None });
+    let values = values.iter().enumerate();
+    let values =
+        values.map(|(at, value)| (false, types.get(at).copied().unwrap_or(0), value.map(str::as_bytes)));
+    let bound = Bound::of("42", values);
+    let moment = Moment { binds: Binds::Are(&bound), ..Moment::default() };
+    let facts = Facts::of_postgres(sql.as_bytes());
+    let decision = policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|_| None);
+    decision.refusal.map_or("allow", |refusal| refusal.reason)
+}
+
+#[test]
+fn parameters_are_the_tenant_at_bind() {
+    let (own, other, null) = (Some("42"), Some("7"), None);
+    let one = "select * from users where tenant_id = $1";
+    let letter = "select * from users where tenant_id = $1 and $1::\"char\" is not null";
+    let two =
+        "select * from users u join orders o on u.id = o.id where u.tenant_id = $1 and o.tenant_id = $2";
+    let rows = "insert into orders (tenant_id, id) values ($1, $2), ($3, $4), (42, 1)";
+    let named = "with c as (select 'x'::\"char\" as tenant_id) select * from c, users u \
+                 where c.tenant_id = $1 and u.tenant_id = $1";
+    let prepare = "prepare p as select * from users where tenant_id = $1";
+    for (sql, types, values, expected) in [
+        (one, &[][..], &[own][..], "allow"),
+        (one, &[23], &[own], "allow"),
+        (one, &[], &[other], "fence_parameter"),
+        (one, &[], &[null], "fence_parameter"),
+        (one, &[], &[], "fence_parameter"),
+        // A type in which another tenant is the same.
+        (one, &[18], &[own], "fence_parameter"),
+        (letter, &[], &[own], "fence_parameter"),
+        (letter, &[25], &[own], "allow"),
+        ("select $1, id from users where tenant_id = $1", &[], &[own], "fence_parameter"),
+        ("select $1::text, id from users where tenant_id = $1", &[], &[own], "allow"),
+        (named, &[], &[own], "fence_parameter"),
+        (two, &[], &[own, own], "allow"),
+        (two, &[], &[own, other], "fence_parameter"),
+        (rows, &[], &[own, other, own, other], "allow"),
+        (rows, &[], &[own, other, other, own], "fence_parameter"),
+        ("update users set tenant_id = $1 where tenant_id = $2", &[], &[other, own], "fence_parameter"),
+        ("delete from users where tenant_id in ($2) and id = $1", &[], &[other, own], "allow"),
+        (prepare, &[], &[], "allow"),
+        (prepare, &[], &[other], "fence_parameter"),
+    ] {
+        assert_eq!(bound(sql, types, values), expected, "{sql} {types:?} {values:?}");
+    }
+}
+
+#[test]
+fn arguments_of_execute_are_the_tenant() {
+    let policy = Policy::parse(POLICY, "t.yaml").unwrap();
+    let caller = policy.caller(&Login { user: "shop42", database: "", application: "", tenant: None });
+    let say = |sql: &str, body: &'static str| {
+        let moment = Moment { binds: Binds::Later, ..Moment::default() };
+        let prepared = |_: &str| Some(Arc::new(Facts::of_postgres(body.as_bytes())));
+        let facts = Facts::of_postgres(sql.as_bytes());
+        let decision = policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &prepared);
+        decision.refusal.map_or("allow", |refusal| refusal.reason)
+    };
+    let plain = "prepare p as select * from users where tenant_id = $1";
+    assert_eq!(say(plain, ""), "allow");
+    let letter = "prepare p (\"char\") as select * from users where tenant_id = $1";
+    for (sql, body, expected) in [
+        ("execute p(42)", plain, "allow"),
+        ("execute p('42')", plain, "allow"),
+        ("execute p(7)", plain, "fence_parameter"),
+        ("execute p(40 + 2)", plain, "fence_parameter"),
+        ("execute p(null)", plain, "fence_parameter"),
+        ("execute p", plain, "fence_parameter"),
+        ("execute p('42')", letter, "fence_parameter"),
+        ("execute p('42')", "select * from users where tenant_id = $1", "fence_parameter"),
+        ("explain analyze execute p(7)", plain, "fence_parameter"),
+        ("explain execute p(7)", plain, "fence_statement"),
+    ] {
+        assert_eq!(say(sql, body), expected, "{sql} {body}");
+    }
+    assert_eq!(say(&format!("{plain}; execute p(42)"), ""), "allow");
+    assert_eq!(say(&format!("{plain}; execute p(7)"), ""), "fence_parameter");
 }

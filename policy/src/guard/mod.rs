@@ -112,7 +112,7 @@ impl Guard {
             Self::RequireLimit { max, gather } => size::require_limit(*max, *gather, statement),
             Self::NoCrossJoin => size::no_cross_join(statement),
             Self::SessionLock { allow } => session::lock(allow, statement),
-            Self::TenantFence(fence) => tenant::tenant_fence(fence, statement, caller),
+            Self::TenantFence(fence) => tenant::tenant_fence(fence, statement, caller, moment),
         }
     }
 
@@ -176,6 +176,12 @@ impl Guard {
 impl StatementFacts {
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|one| &**one == tag)
+    }
+
+    /// The arguments with which it runs a prepared statement, where they are literals.
+    pub(crate) fn arguments(&self) -> &[Option<Box<str>>] {
+        let reading = self.executes.is_some().then(|| self.blocks.reading()).flatten();
+        reading.map_or(&[], |reading| &reading.arguments)
     }
 
     /// Runs code that stands in the statement as a text, so that its facts do not tell what it does.

@@ -2,12 +2,17 @@
 //! by itself.
 
 use super::{Finding, session};
-use crate::fence::Fence;
-use crate::{Caller, StatementFacts};
+use crate::fence::{Fence, TenantParameter};
+use crate::{Binds, Caller, Moment, StatementFacts};
 use clyra_spec::Verb;
 
 /// What speaks against a statement. Without the session lock, a proof would be about other tables than the server's.
-pub(super) fn tenant_fence(fence: &Fence, statement: &StatementFacts, caller: &Caller) -> Option<Finding> {
+pub(super) fn tenant_fence(
+    fence: &Fence,
+    statement: &StatementFacts,
+    caller: &Caller,
+    moment: &Moment<'_>,
+) -> Option<Finding> {
     if statement.verb == Verb::Empty {
         return None;
     }
@@ -22,6 +27,14 @@ pub(super) fn tenant_fence(fence: &Fence, statement: &StatementFacts, caller: &C
     if let Some(locked) = session::lock(&[], statement) {
         return Some(locked);
     }
+    if statement.executes.is_none() && !reading.arguments.is_empty() {
+        return Some(Finding {
+            reason: "fence_statement",
+            what: "EXPLAIN of a prepared statement with arguments".to_owned(),
+            hint: "explain the query itself, with the tenant as a literal".to_owned(),
+            position: Some(statement.position),
+        });
+    }
     // A body that runs by name stands in another message.
     let here = statement.blocks.character(reading.start) == statement.position;
     let place = |at: u32| if here && at > 0 { statement.blocks.character(at) } else { statement.position };
@@ -33,15 +46,43 @@ pub(super) fn tenant_fence(fence: &Fence, statement: &StatementFacts, caller: &C
             position: Some(place(breach.at)),
         }),
         Ok(parameters) => {
-            let first = parameters.first().filter(|_| !caller.checks_binds)?;
+            let tenant = caller.tenant.as_deref();
+            let first = parameters.iter().find(|one| !is_held(one, tenant, statement, moment))?;
             Some(Finding {
                 reason: "fence_parameter",
-                what: format!("`{}` fenced by ${}, whose value is not known here", first.table, first.number),
-                hint:
-                    "write the caller's own tenant as a literal; values that come at Bind are not checked yet"
-                        .to_owned(),
+                what: format!(
+                    "`{}` fenced by ${}, which is not known to be the tenant",
+                    first.table, first.number
+                ),
+                hint: format!(
+                    "bind the caller's own tenant to ${0} as it is written in the policy, as a whole number, text, \
+                     varchar or uuid; where its type is not told, write ${0}::text or the like",
+                    first.number
+                ),
                 position: Some(statement.position),
             })
+        }
+    }
+}
+
+/// Whether a parameter is the caller's tenant, or will turn out to be before the statement runs.
+fn is_held(
+    parameter: &TenantParameter,
+    tenant: Option<&str>,
+    statement: &StatementFacts,
+    moment: &Moment<'_>,
+) -> bool {
+    if let Some(arguments) = &statement.details.arguments {
+        let place = usize::try_from(parameter.number).unwrap_or(usize::MAX).saturating_sub(1);
+        let argument = arguments.get(place).and_then(Option::as_deref);
+        return parameter.settled && argument.is_some() && argument == tenant;
+    }
+    match moment.binds {
+        Binds::Unknown => false,
+        Binds::Later => true,
+        Binds::Are(bound) => {
+            // What is prepared by text gets its values when it is run by name; with values of Bind, it runs now.
+            bound.holds(parameter, tenant) || (statement.prepares.is_some() && bound.is_empty())
         }
     }
 }

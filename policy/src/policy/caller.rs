@@ -47,8 +47,6 @@ pub struct Caller {
     pub(crate) unnamed: Option<Box<str>>,
     pub(crate) mode: Option<Mode>,
     pub(crate) unparsed: Option<Unparsed>,
-    /// Values that a tenant fence relies on are checked at Bind.
-    pub(crate) checks_binds: bool,
     /// A rule that can apply asks for approvals.
     pub(crate) asks_approval: bool,
     /// Places of the rules that can apply, and the digest of the policy in which they have these places.
@@ -57,12 +55,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The same caller, at a gate that checks [`crate::Policy::tenant_parameters`] at every Bind.
-    #[must_use]
-    pub fn checking_binds(self) -> Self {
-        Self { checks_binds: true, ..self }
-    }
-
     /// What the caller came in with.
     pub(crate) fn login(&self) -> Login<'_> {
         Login {

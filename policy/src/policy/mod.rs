@@ -172,7 +172,6 @@ impl Policy {
             unnamed,
             mode: entry.mode,
             unparsed: entry.unparsed,
-            checks_binds: false,
             asks_approval: false,
             rules: Box::default(),
             digest: Arc::clone(&self.digest),

@@ -1,6 +1,7 @@
 //! What a judgement knows of the moment: the time, and what the session has said before; it never reads a clock.
 
 use super::Approvals;
+use crate::Binds;
 
 /// The moment at which a message is judged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Moment<'a> {
     pub path_changed: bool,
     /// What is known of approvals of the message.
     pub approvals: Approvals<'a>,
+    /// What is known of values that come at Bind.
+    pub binds: Binds<'a>,
 }
 
 impl Moment<'_> {

@@ -2,7 +2,7 @@
 
 use super::StatementView;
 use crate::engine::Scene;
-use crate::{Facts, Login, Policy, Proof};
+use crate::{Binds, Facts, Login, Moment, Policy, Proof};
 use clyra_spec::{ActorKind, KillLevel, Mode, Verdict};
 use serde::Serialize;
 use std::{fmt, sync::Arc};
@@ -55,8 +55,9 @@ pub struct RuleExplanation {
 pub fn explain(policy: &Policy, login: &Login<'_>, proof: &Arc<Proof>, sql: &str) -> Explanation {
     let caller = policy.caller_with(login, proof);
     let facts = Facts::of_postgres(sql.as_bytes());
-    let scene = Scene::new(&facts, &|_| None);
-    let decision = policy.decide(&caller, &facts, KillLevel::Observe, &|_| None);
+    let moment = Moment { binds: Binds::Later, ..Moment::default() };
+    let scene = Scene::new(&facts, &|_| None).at(moment);
+    let decision = policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|_| None);
     let mut rules: Vec<RuleExplanation> = policy
         .voices(&caller, &scene)
         .into_iter()

@@ -1,7 +1,7 @@
 //! Plays the messages of one session past a policy, for the tools; it never keeps a message that was refused.
 
 use super::StatementView;
-use crate::{Caller, Facts, Moment, Policy};
+use crate::{Binds, Caller, Facts, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub(super) fn play(policy: &Policy, caller: &Caller, messages: &[String], moment
     let mut session = Session::default();
     for message in messages {
         let facts = Arc::new(Facts::of_postgres(message.as_bytes()));
-        let moment = Moment { path_changed: session.path_changed, ..*moment };
+        let moment = Moment { path_changed: session.path_changed, binds: Binds::Later, ..*moment };
         let decision =
             policy.decide_at(caller, &facts, KillLevel::Observe, &moment, &|name| session.prepared(name));
         played.statements.extend(facts.statements.iter().map(StatementView::of));

@@ -107,7 +107,7 @@ struct Talk {
 impl Talk {
     fn new() -> Self {
         Self {
-            session: Session::new("token".into()),
+            session: asking(),
             client_left: Vec::new(),
             server_left: Vec::new(),
             to_server: Vec::new(),
@@ -175,6 +175,7 @@ impl Talk {
         match kind {
             b'Q' => self.session.allow_query(text),
             b'P' => self.session.allow_parse(text),
+            b'B' => self.session.allow_bind(text),
             b'E' => self.session.allow_execute(text),
             _ => self.session.allow_function(text),
         }
@@ -224,9 +225,16 @@ fn asked(ask: &Ask<'_, Vec<u8>>) -> (u8, Vec<u8>) {
         Ask::Query(sql) => (b'Q', sql.to_vec()),
         Ask::Parse(sql) => (b'P', sql.to_vec()),
         Ask::TooLong { bytes, parse } => (if *parse { b'P' } else { b'Q' }, bytes.to_string().into_bytes()),
+        Ask::Bind { prepared, .. } => (b'B', prepared.clone()),
         Ask::Execute(known) => (b'E', known.clone().unwrap_or_default()),
         Ask::Function(oid) => (b'F', oid.to_string().into_bytes()),
     }
+}
+
+fn asking() -> Session<Vec<u8>, Vec<u8>> {
+    let mut session = Session::new("token".into());
+    session.ask_binds(true);
+    session
 }
 
 fn ours() -> Vec<u8> {

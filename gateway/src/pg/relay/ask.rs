@@ -11,19 +11,29 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 impl Relay {
     pub(super) async fn put_before_gate(&mut self, question: Question) -> Result<(), Broken> {
         let Some(visitor) = self.visitor.as_mut() else { return Ok(()) };
-        let arrival = Arrival { began: self.began, bytes: question.bytes };
+        let arrival = Arrival {
+            began: self.began,
+            bytes: question.bytes,
+            portal: matches!(question.kind, Kind::Bind | Kind::Execute),
+        };
         let passage = {
             let wire = PreparedNames(&self.wire);
             let prepared = |name: &str| wire.facts(name);
             match question.kind {
                 // A statement is judged when it is prepared, too: what may not run is not even prepared.
-                Kind::Parse if self.house.gate.lets(visitor, &question.known, &prepared) => None,
+                // Values are judged when they are bound, since planning may already look at them.
+                Kind::Parse | Kind::Bind
+                    if self.house.gate.lets(visitor, &question.known, arrival.portal, &prepared) =>
+                {
+                    None
+                }
                 _ => {
                     Some(self.house.gate.pass(visitor, Arc::clone(&question.known), arrival, &prepared).await)
                 }
             }
         };
         match (passage, question.kind) {
+            (None | Some(Passage::Go(_)), Kind::Bind) => self.wire.allow_bind(question.known),
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => self.wire.allow_parse(question.known),
             (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if ticket.is_watched() => {
                 self.run_watched(ticket, question.kind).await?;

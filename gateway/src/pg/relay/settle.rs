@@ -10,6 +10,9 @@ use std::sync::Arc;
 impl Relay {
     /// Writes the receipts of what ended, and follows what SQL text prepared or forgot.
     pub(super) fn settle(&mut self) {
+        while let Some((known, types)) = self.wire.described() {
+            known.types.store(Some(Arc::new(types)));
+        }
         while let Some((ticket, end)) = self.wire.ended() {
             self.open_bytes = self.open_bytes.saturating_sub(ticket.bytes_in);
             self.follow_names(&ticket, &end);

@@ -14,6 +14,9 @@ impl Relay {
     /// Deals with the client's bytes; true when it takes its leave.
     pub(super) async fn hear_client(&mut self) -> Result<bool, Broken> {
         loop {
+            if let Some(visitor) = &mut self.visitor {
+                self.wire.ask_binds(self.house.gate.looks_at_binds(visitor));
+            }
             let step = self.wire.client(&self.client.inbox).map_err(Broken::Wire)?;
             match step {
                 Step::More(bytes) => {
@@ -52,9 +55,18 @@ impl Relay {
                     let Some(visitor) = self.visitor.as_mut() else {
                         return Err(Broken::Wire(WireError::Unexpected { tag: 0, place: "before login" }));
                     };
-                    let question = question(&self.house.gate, visitor, &self.wire, ask);
-                    if !self.hears_claim(&question) {
-                        self.put_before_gate(question).await?;
+                    let bytes = ask.bytes();
+                    match question(&self.house.gate, visitor, &self.wire, ask) {
+                        Some(question) if question.says() && self.hears_claim(&question) => {}
+                        Some(question) => self.put_before_gate(question).await?,
+                        None => {
+                            self.wire.defer_bind();
+                            self.needed = bytes;
+                            if self.client.ended {
+                                self.client.inbox.clear();
+                            }
+                            return Ok(false);
+                        }
                     }
                 }
             }

@@ -78,10 +78,35 @@ impl<P: Clone, T> Session<P, T> {
 
     /// The statement that was asked about goes on to be prepared.
     pub fn allow_parse(&mut self, prepared: P) {
-        if let Some(Asked { what: What::Parse(name), total }) = self.asked.take() {
+        if let Some(Asked { what: What::Parse(name, types), total }) = self.asked.take() {
             self.client_left = (total, false);
+            self.learn(&prepared, types);
             self.extended(Expect::Parse { name, prepared });
         }
+    }
+
+    /// Remembers the types that a statement gives to its parameters, if it gives any.
+    pub(super) fn learn(&mut self, prepared: &P, types: Box<[u32]>) {
+        if types.iter().any(|kind| *kind != 0) {
+            self.described.push_back((prepared.clone(), types));
+        }
+    }
+
+    /// The values that were asked about are bound; the portal runs `prepared`.
+    pub fn allow_bind(&mut self, prepared: P) {
+        if self.renames {
+            // It goes on when its name is known.
+            self.asked = None;
+            self.allowed_bind = Some(prepared);
+        } else if let Some(Asked { what: What::Bind(portal), total }) = self.asked.take() {
+            self.client_left = (total, false);
+            self.extended(Expect::Bind { portal, prepared: Some(prepared) });
+        }
+    }
+
+    /// The `Bind` is asked about again once it is whole.
+    pub fn defer_bind(&mut self) {
+        self.asked = None;
     }
 
     /// The portal that was asked about runs.
@@ -145,11 +170,12 @@ impl<P: Clone, T> Session<P, T> {
             self.asked = Some(Asked { what: What::Query, total: head.total });
             return Ok(Step::Ask(Ask::Query(frontend::query(body)?)));
         }
-        let (name, sql) = frontend::parse(body)?;
+        let (name, sql, types) = frontend::parse(body)?;
         if self.statements.len() >= NAMES_MAX && !name.is_empty() {
             return Err(WireError::TooMany { what: "prepared statements", max: NAMES_MAX });
         }
-        self.asked = Some(Asked { what: What::Parse(name.into()), total: head.total });
+        let types = if self.binds_asked { crate::bind::types(types) } else { Box::default() };
+        self.asked = Some(Asked { what: What::Parse(name.into(), types), total: head.total });
         Ok(Step::Ask(Ask::Parse(sql)))
     }
 
@@ -163,10 +189,15 @@ impl<P: Clone, T> Session<P, T> {
             }
             return Err(WireError::Malformed { tag: b'B', what: "portal or statement without an end" });
         };
+        let prepared = self.to_bind(statement);
+        if let Some(prepared) = prepared.clone().filter(|_| self.binds_asked && self.allowed_bind.is_none()) {
+            self.asked = Some(Asked { what: What::Bind(portal.into()), total: head.total });
+            let body = frame::body(bytes, head);
+            return Ok(Step::Ask(Ask::Bind { prepared, body, bytes: head.total }));
+        }
         if self.renames {
             return Ok(self.to_refer(statement, false));
         }
-        let prepared = self.to_bind(statement);
         self.extended(Expect::Bind { portal: portal.into(), prepared });
         Ok(self.pass(bytes, head))
     }
@@ -195,7 +226,7 @@ impl<P: Clone, T> Session<P, T> {
         }
         self.extended(match head.tag {
             b'C' => Expect::Close { statement, name: name.into() },
-            _ => Expect::Describe,
+            _ => Expect::Describe { of: if statement { self.to_describe(name) } else { None } },
         });
         Ok(self.pass(bytes, head))
     }
@@ -259,6 +290,11 @@ impl<P: Clone, T> Session<P, T> {
         coming.or_else(|| self.statement(name).cloned())
     }
 
+    /// The statement whose parameters' types are wanted.
+    pub(super) fn to_describe(&self, name: &[u8]) -> Option<P> {
+        self.to_bind(name).filter(|_| self.binds_asked)
+    }
+
     /// What an `Execute` of this portal will run.
     fn to_run(&self, name: &[u8]) -> Option<P> {
         let coming = self.expects.iter().rev().find_map(|expect| match expect {
@@ -318,7 +354,7 @@ fn long_name(bytes: &[u8], parse: bool) -> Result<Option<What>, WireError> {
     }
     let body = bytes.get(HEAD_BYTES..bytes.len().min(NAMES_BYTES_MAX)).unwrap_or_default();
     match frame::cstr(body) {
-        Some((name, _)) => Ok(Some(What::Parse(name.into()))),
+        Some((name, _)) => Ok(Some(What::Parse(name.into(), Box::default()))),
         None if bytes.len() < NAMES_BYTES_MAX => Ok(None),
         None => Err(WireError::Malformed { tag: b'P', what: "name without an end" }),
     }

@@ -17,8 +17,8 @@ pub(super) enum Expect<P, T> {
     Parse { name: Box<[u8]>, prepared: P },
     /// Ends at `BindComplete`.
     Bind { portal: Box<[u8]>, prepared: Option<P> },
-    /// Ends at `RowDescription` or `NoData`.
-    Describe,
+    /// Ends at `RowDescription` or `NoData`; with the statement whose parameters' types are wanted.
+    Describe { of: Option<P> },
     /// Ends at `CloseComplete`.
     Close { statement: bool, name: Box<[u8]> },
     /// Ends at `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.

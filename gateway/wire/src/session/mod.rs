@@ -59,10 +59,27 @@ pub enum Ask<'b, P> {
         /// It came as `Parse`.
         parse: bool,
     },
+    /// Values are bound to a statement that the session knows; only where [`Session::ask_binds`] wants it. Answer with
+    /// `allow_bind`, or with `defer_bind` when the body is needed and not there yet.
+    Bind {
+        /// The statement.
+        prepared: P,
+        /// The whole body, once it is there.
+        body: Option<&'b [u8]>,
+        /// Bytes of the whole message.
+        bytes: usize,
+    },
     /// A portal runs; `None` where the session does not know it. Answer with `allow_execute`.
     Execute(Option<P>),
     /// A function is called by OID. Answer with `allow_function`.
     Function(u32),
+}
+
+impl<P> Ask<'_, P> {
+    /// Bytes of a `Bind`, so many as must be there for it to be whole.
+    pub fn bytes(&self) -> usize {
+        if let Self::Bind { bytes, .. } = self { *bytes } else { 1 }
+    }
 }
 
 /// What the driver does next with the server's bytes.
@@ -137,6 +154,12 @@ pub struct Session<P, T> {
     statements: HashMap<Box<[u8]>, P>,
     portals: HashMap<Box<[u8]>, P>,
     unnamed: Unnamed<P>,
+    /// Values that are bound are asked about.
+    binds_asked: bool,
+    /// What the portal of a `Bind` that was allowed runs, until it goes on with another name.
+    allowed_bind: Option<P>,
+    /// Types of parameters that were learned, and not yet told.
+    described: VecDeque<(P, Box<[u32]>)>,
     /// Text of the client may be read as PostgreSQL reads it under its defaults.
     strings_standard: bool,
     encoding_utf8: bool,
@@ -181,7 +204,10 @@ struct Asked {
 #[derive(Debug)]
 enum What {
     Query,
-    Parse(Box<[u8]>),
+    /// The name, and the types of its parameters where binds are asked about.
+    Parse(Box<[u8]>, Box<[u32]>),
+    /// The portal.
+    Bind(Box<[u8]>),
     Execute,
     Function,
 }
@@ -211,6 +237,9 @@ impl<P: Clone, T> Session<P, T> {
             statements: HashMap::new(),
             portals: HashMap::new(),
             unnamed: Unnamed { statement: None, portal: None },
+            binds_asked: false,
+            allowed_bind: None,
+            described: VecDeque::new(),
             strings_standard: true,
             encoding_utf8: true,
             own: Own::None,
@@ -238,6 +267,17 @@ impl<P: Clone, T> Session<P, T> {
     /// Transaction status: `I`, `T` or `E`.
     pub fn status(&self) -> u8 {
         self.status
+    }
+
+    /// From now on, each `Bind` to a statement that the session knows is put before the gate, or none is.
+    pub fn ask_binds(&mut self, asked: bool) {
+        self.binds_asked = asked;
+    }
+
+    /// A statement whose parameters' types have become known, as numbers of types with 0 for one that has not; only
+    /// while [`Session::ask_binds`] is on.
+    pub fn described(&mut self) -> Option<(P, Box<[u32]>)> {
+        self.described.pop_front()
     }
 
     /// Nothing is open on the server.

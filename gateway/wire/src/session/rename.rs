@@ -64,14 +64,14 @@ impl<P: Clone, T> Session<P, T> {
         let (before, old, expect) = match head.tag {
             b'B' => {
                 let (portal, statement) = frontend::bind(body)?;
-                let prepared = self.to_bind(statement);
+                let prepared = self.allowed_bind.take().or_else(|| self.to_bind(statement));
                 (portal.len() + 1, statement.len(), Expect::Bind { portal: portal.into(), prepared })
             }
             tag => {
                 let (_, statement) = frontend::named(tag, body).ok()?;
                 let expect = match tag {
                     b'C' => Expect::Close { statement: true, name: statement.into() },
-                    _ => Expect::Describe,
+                    _ => Expect::Describe { of: self.to_describe(statement) },
                 };
                 (1, statement.len(), expect)
             }
@@ -92,12 +92,13 @@ impl<P: Clone, T> Session<P, T> {
         prelude: Prelude<'_>,
         bytes: &[u8],
     ) -> Option<(Vec<u8>, usize)> {
-        let Some(Asked { what: What::Parse(old), .. }) = self.asked.take() else { return None };
+        let Some(Asked { what: What::Parse(old, types), .. }) = self.asked.take() else { return None };
         let head = frame::head(bytes).ok().flatten()?;
         let body = bytes.get(HEAD_BYTES..head.total.min(bytes.len()))?;
         let mut sent = self.prelude(prelude);
         let consumed = renamed(&mut sent, head, body, 0, old.len(), name)?;
         self.client_left = (head.total - consumed, false);
+        self.learn(&prepared, types);
         self.extended(Expect::Parse { name: old, prepared });
         Some((sent, consumed))
     }

@@ -51,8 +51,9 @@ impl<P: Clone, T> Session<P, T> {
     /// to [`Session::client`]: name and parameter types stay. Send what is returned.
     pub fn allow_parse_as(&mut self, prepared: P, text: &[u8], bytes: &[u8]) -> Vec<u8> {
         match self.asked.take() {
-            Some(Asked { what: What::Parse(name), total }) => {
+            Some(Asked { what: What::Parse(name, told), total }) => {
                 self.client_left = (total, true);
+                self.learn(&prepared, told);
                 let types = frontend::parse_types(bytes.get(..total).unwrap_or_default()).unwrap_or(&[0, 0]);
                 let message = answer::message(b'P', &[&*name, b"\0", text, b"\0", types].concat());
                 self.extended(Expect::Parse { name, prepared });

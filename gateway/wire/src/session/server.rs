@@ -38,7 +38,8 @@ impl<P: Clone, T> Session<P, T> {
                 }
             }
             let Some(head) = frame::head(rest)? else { break };
-            if must_be_whole(head) && rest.len() < head.total.min(ERROR_BYTES_READ) {
+            if (must_be_whole(head) || self.describes(head)) && rest.len() < head.total.min(ERROR_BYTES_READ)
+            {
                 break;
             }
             let body = rest.get(HEAD_BYTES..head.total.min(rest.len())).unwrap_or_default();
@@ -106,18 +107,27 @@ impl<P: Clone, T> Session<P, T> {
                 }
             }
             b'T' | b'n' => {
-                if matches!(self.expects.front(), Some(Expect::Describe)) {
+                if matches!(self.expects.front(), Some(Expect::Describe { .. })) {
                     self.expects.pop_front();
                 } else if head.tag == b'n' {
                     return Err(WireError::OutOfStep { tag: head.tag });
                 }
             }
-            b't' => {}
+            b't' => {
+                if let Some(Expect::Describe { of: Some(prepared) }) = self.expects.front() {
+                    self.described.push_back((prepared.clone(), crate::bind::types(body)));
+                }
+            }
             b'1' | b'2' | b'3' => self.settle(head.tag)?,
             b'G' => self.copy_begins()?,
             tag => return Err(WireError::Unexpected { tag, place: "from a server" }),
         }
         Ok(())
+    }
+
+    /// The types of parameters that somebody wants to know.
+    fn describes(&self, head: Head) -> bool {
+        head.tag == b't' && matches!(self.expects.front(), Some(Expect::Describe { of: Some(_) }))
     }
 
     /// The end of copy data has no answer of its own, and is read over where no copy runs.

@@ -88,6 +88,7 @@ fn say(talk: &mut Talk, bytes: &[u8], judge: impl Fn(&str) -> bool) -> (Vec<u8>,
             }
             Step::Ask(Ask::Query(sql)) => (String::from_utf8_lossy(sql).into_owned(), 'q'),
             Step::Ask(Ask::Parse(sql)) => (String::from_utf8_lossy(sql).into_owned(), 'p'),
+            Step::Ask(Ask::Bind { .. }) => panic!("nobody asked for it"),
             Step::Ask(Ask::Execute(known)) => (known.clone().unwrap_or("?".into()), 'e'),
             Step::Ask(Ask::Function(oid)) => (format!("fn {oid}"), 'f'),
             Step::Ask(Ask::TooLong { bytes, parse }) => {

@@ -1,4 +1,4 @@
-//! The tenant fence against a real server: what the proof lets pass shows and writes rows of one tenant only.
+//! Random statements against a real server: what the proof lets pass shows and writes rows of one tenant only.
 //!
 //! Two schemas hold the same rows of tenant 1; one of them holds those of tenants 2 and 3 as well. A statement that
 //! passes must answer the same in both, and leave the rows of 2 and 3 as they were.

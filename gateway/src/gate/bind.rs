@@ -1,0 +1,50 @@
+//! What becomes of values that are bound: which of them are the caller's tenant. It keeps no value.
+
+use super::{Gate, Known, Visitor};
+use arc_swap::ArcSwapOption;
+use clyra_policy::{Bound, Policy};
+use clyra_wire::values;
+use std::sync::Arc;
+
+impl Gate {
+    /// Whether the policy in force looks at values that this visitor binds.
+    pub(crate) fn looks_at_binds(&self, visitor: &mut Visitor) -> bool {
+        self.refresh(visitor);
+        visitor.binds_asked
+    }
+
+    /// What a portal runs: a statement with these values. Nothing while the body is needed and not whole.
+    pub(crate) fn bound(
+        &self,
+        visitor: &Visitor,
+        known: &Arc<Known>,
+        body: Option<&[u8]>,
+        bytes: usize,
+    ) -> Option<Arc<Known>> {
+        if !Policy::has_parameters(&known.facts) {
+            return Some(known.with(Some(Bound::of("", std::iter::empty()))));
+        }
+        if body.is_none() && bytes <= BIND_BYTES_MAX {
+            return None;
+        }
+        let types = known.types.load();
+        let types = types.as_deref().map_or(&[][..], |types| types);
+        // What is too long to be looked at, or cannot be read, holds nothing.
+        let values = body.and_then(values).unwrap_or_default();
+        let values = values.iter().enumerate();
+        let values =
+            values.map(|(at, value)| (value.binary, types.get(at).copied().unwrap_or(0), value.bytes));
+        let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
+        Some(known.with(Some(Bound::of(tenant, values))))
+    }
+}
+
+impl Known {
+    fn with(&self, bound: Option<Bound>) -> Arc<Self> {
+        let (facts, shapes) = (Arc::clone(&self.facts), Arc::clone(&self.shapes));
+        Arc::new(Self { facts, shapes, types: ArcSwapOption::empty(), bound })
+    }
+}
+
+/// Longest `Bind` that is held in memory to be looked at.
+const BIND_BYTES_MAX: usize = 4 << 20;
