@@ -127,6 +127,10 @@ impl Talk {
         for piece in turn.bytes.chunks(size.min(turn.bytes.len().max(1))) {
             if turn.of_client { self.client(piece) } else { self.server(piece) }
         }
+        // What had to wait for the server may go on when all is heard that it said.
+        if !turn.of_client && self.broken.is_none() && !self.client_left.is_empty() {
+            self.client(b"");
+        }
     }
 
     fn client(&mut self, bytes: &[u8]) {
@@ -202,11 +206,8 @@ impl Talk {
             }
         }
         self.server_left = inbox.split_off(at);
+        self.to_server.extend(self.session.probe().unwrap_or_default());
         self.settle();
-        // What had to wait for the server may go on now.
-        if self.broken.is_none() && !self.client_left.is_empty() {
-            self.client(b"");
-        }
     }
 
     fn settle(&mut self) {

@@ -104,13 +104,18 @@ impl Relay {
         let mut shutdown = self.house.shutdown.clone();
         let down = async move { drop(shutdown.wait_for(|down| *down).await) };
         tokio::pin!(down);
-        let mut going = false;
+        let (mut going, mut leaving) = (false, false);
         loop {
             self.hear_server()?;
             if self.visitor.is_none() && self.wire.is_open() {
                 self.let_in();
             }
-            if self.hear_client().await? {
+            if !leaving && self.hear_client().await? {
+                leaving = true;
+            }
+            // Who sends on and leaves at once still reads its answers.
+            if leaving && !self.wire.owes() {
+                self.client.flush().await;
                 self.server.flush().await;
                 return Ok(());
             }

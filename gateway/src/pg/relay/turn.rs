@@ -94,6 +94,9 @@ impl Relay {
                 Heard::Completed(done) => self.bounded(Some(done)),
             }
         }
+        if let Some(probe) = self.wire.probe() {
+            self.server.outbox.extend_from_slice(&probe);
+        }
         self.settle();
         Ok(())
     }

@@ -30,7 +30,7 @@ impl<P: Clone, T> Session<P, T> {
         if self.skipping != Skipping::No {
             return self.skip(bytes, head);
         }
-        if self.expects.len() >= OPEN_MAX {
+        if self.expects.len() >= OPEN_MAX || self.holds(head.tag) {
             return Ok(Step::Hold);
         }
         match head.tag {
@@ -38,16 +38,11 @@ impl<P: Clone, T> Session<P, T> {
             b'B' => self.bind(bytes, head),
             b'E' | b'F' | b'D' | b'C' => self.named(bytes, head),
             b'S' => self.sync(bytes, head),
-            b'c' | b'f' => {
-                if self.copy_in {
-                    self.copy_in = false;
-                    self.flush_due = self.watching && self.segment;
-                } else {
-                    self.expects.push_back(Expect::CopyEnd);
-                }
+            b'd' | b'c' | b'f' => {
+                self.copy_data(head.tag != b'd');
                 Ok(self.pass(bytes, head))
             }
-            b'd' | b'H' | b'p' => Ok(self.pass(bytes, head)),
+            b'H' | b'p' => Ok(self.pass(bytes, head)),
             tag => Err(WireError::Unexpected { tag, place: "after login" }),
         }
     }
@@ -156,9 +151,6 @@ impl<P: Clone, T> Session<P, T> {
 
     /// A simple query, or a statement to prepare.
     fn text<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
-        if self.copy_in {
-            return Err(WireError::Unexpected { tag: head.tag, place: "within copy data" });
-        }
         let parse = head.tag == b'P';
         if head.total > TEXT_BYTES_MAX {
             let Some(name) = long_name(bytes, parse)? else { return Ok(Step::More(bytes.len() + 1)) };
@@ -233,8 +225,10 @@ impl<P: Clone, T> Session<P, T> {
 
     fn sync<'b>(&mut self, bytes: &'b [u8], head: Head) -> Result<Step<'b, P>, WireError> {
         bare(head)?;
-        // A server that takes copy data reads over `Sync`.
-        if !self.copy_in {
+        if self.copy_in {
+            self.pass_over_sync();
+        } else {
+            self.copy_doubt = false;
             self.server_skips = false;
             self.segment = false;
             self.segments += 1;

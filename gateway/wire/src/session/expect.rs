@@ -23,8 +23,13 @@ pub(super) enum Expect<P, T> {
     Close { statement: bool, name: Box<[u8]> },
     /// Ends at `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
     Execute { ticket: T, watch: Option<Box<Watch>> },
+    /// The client sent copy data before it knew whether a copy runs; no answer of its own.
+    CopyData,
     /// The client ended its copy data; no answer of its own.
     CopyEnd,
+    /// So many `Sync` that came while a copy ran, and whether data came after them: a server reads over them, unless
+    /// the copy failed before. Each ends at `ReadyForQuery` or, as the next other answer tells, has none.
+    PassedOver { syncs: u32, data: bool },
     /// Ends at `ReadyForQuery`.
     Sync,
     /// A question of the gateway's own: ends at `ReadyForQuery` of its own `Sync`, else at its last `CloseComplete`.
@@ -37,6 +42,10 @@ pub(super) enum Expect<P, T> {
     Prelude { closes: usize, parse: bool },
     /// The end of a transaction that the gateway began for a simple query. Ends at `ReadyForQuery`.
     Unwrap { ticket: T, end: End, said: Vec<u8> },
+    /// A question that tells which answers have come so far. Ends at `ReadyForQuery`.
+    Probe,
+    /// The server has lost the thread and is about to end: it has no other answer.
+    Farewell,
 }
 
 impl<P, T> Expect<P, T> {
@@ -60,6 +69,11 @@ impl<P, T> Expect<P, T> {
         }
     }
 
+    /// It has no answer of its own, where no copy runs.
+    pub(super) fn is_copy(&self) -> bool {
+        matches!(self, Self::CopyData | Self::CopyEnd)
+    }
+
     /// The answer to it ends with `ReadyForQuery`, also after an error.
     pub(super) fn ends_ready(&self) -> bool {
         matches!(
@@ -68,6 +82,7 @@ impl<P, T> Expect<P, T> {
                 | Self::Function { .. }
                 | Self::PoisonQuery { .. }
                 | Self::Sync
+                | Self::Probe
                 | Self::Stand { .. }
                 | Self::Unwrap { .. }
                 | Self::Own { sync: true, .. }
@@ -81,7 +96,8 @@ impl<P, T> Expect<P, T> {
             | Self::Said { .. }
             | Self::Stand { .. }
             | Self::Unwrap { .. }
-            | Self::Prelude { .. } => true,
+            | Self::Prelude { .. }
+            | Self::Probe => true,
             Self::Query { watch, .. } | Self::Execute { watch, .. } => watch.is_some(),
             _ => false,
         }

@@ -4,6 +4,7 @@
 //! was sent on; both are opaque here.
 
 mod client;
+mod copy;
 mod expect;
 mod own;
 mod rename;
@@ -133,6 +134,8 @@ pub struct Session<P, T> {
     skipping: Skipping,
     /// The server takes copy data.
     copy_in: bool,
+    /// A copy failed, and no `Sync` came yet of which it is sure that the server will read it.
+    copy_doubt: bool,
     /// What was put before the gate and is not yet decided.
     asked: Option<Asked>,
     /// Bytes of the client's current message that are still to come, and whether to swallow them.
@@ -224,6 +227,7 @@ impl<P: Clone, T> Session<P, T> {
             server_skips: false,
             skipping: Skipping::No,
             copy_in: false,
+            copy_doubt: false,
             asked: None,
             client_left: (0, false),
             server_left: (0, false),
@@ -283,6 +287,11 @@ impl<P: Clone, T> Session<P, T> {
     /// Nothing is open on the server.
     pub fn is_idle(&self) -> bool {
         self.expects.is_empty() && !self.segment && self.status == b'I' && !self.copy_in
+    }
+
+    /// The server has not yet answered all that was sent on.
+    pub fn owes(&self) -> bool {
+        !self.expects.is_empty()
     }
 
     /// Statement text reads as PostgreSQL reads it by default: standard strings, and UTF-8 where not plain ASCII.

@@ -84,7 +84,7 @@ impl<P: Clone, T> Session<P, T> {
     /// An error within a segment makes the server skip: the decision that is due should then be a refusal; where it
     /// is not, the client reads the server's error.
     pub fn own(&mut self, question: OwnQuestion<'_>) -> Option<Vec<u8>> {
-        let busy = self.copy_in || self.server_skips || self.skipping != Skipping::No;
+        let busy = self.copy_in || self.copy_doubt || self.server_skips || self.skipping != Skipping::No;
         if self.login || busy || self.client_left.0 > 0 || !matches!(self.own, Own::None) {
             return None;
         }
@@ -224,7 +224,7 @@ fn asked(question: OwnQuestion<'_>, end: u8) -> Vec<u8> {
 }
 
 /// Statement and portal of the gateway's own.
-const NAME: &[u8] = b"clyra's own";
+pub(super) const NAME: &[u8] = b"clyra's own";
 /// `CloseComplete`s of one question: two before, in case an earlier one was broken off, and two after.
 const CLOSES: u8 = 4;
 const ROWS_MAX: usize = 1_000;

@@ -86,7 +86,7 @@ impl<P: Clone, T> Session<P, T> {
 
     /// The bytes to say now, or `None` where they wait for their turn. With `ready`, `ReadyForQuery` follows.
     pub(super) fn say(&mut self, mut said: Vec<u8>, ready: bool) -> Option<Vec<u8>> {
-        if self.expects.iter().all(|expect| matches!(expect, Expect::CopyEnd)) {
+        if self.expects.iter().all(Expect::is_copy) {
             // The end of copy data where none runs is read over, and answered by nothing.
             self.expects.clear();
         }

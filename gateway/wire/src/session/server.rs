@@ -28,7 +28,8 @@ impl<P: Clone, T> Session<P, T> {
                 passed += here;
                 continue;
             }
-            self.pass_copy_end();
+            let head = frame::head(rest)?;
+            self.read_over(head.map(|head| head.tag));
             if self.expects.front().is_some_and(Expect::is_ours) {
                 if passed > 0 {
                     break;
@@ -37,7 +38,7 @@ impl<P: Clone, T> Session<P, T> {
                     return Ok(heard);
                 }
             }
-            let Some(head) = frame::head(rest)? else { break };
+            let Some(head) = head else { break };
             if (must_be_whole(head) || self.describes(head)) && rest.len() < head.total.min(ERROR_BYTES_READ)
             {
                 break;
@@ -47,7 +48,7 @@ impl<P: Clone, T> Session<P, T> {
                 if passed > 0 {
                     break;
                 }
-                return Ok(self.replace(head));
+                return self.replace(head);
             }
             self.answer_bytes += head.total as u64;
             self.hear(head, body)?;
@@ -63,6 +64,7 @@ impl<P: Clone, T> Session<P, T> {
             Some(Expect::Query { .. } | Expect::Execute { .. }) => self.hear_watched(rest),
             Some(Expect::Unwrap { .. }) => self.hear_unwrap(rest),
             Some(Expect::Prelude { .. }) => self.hear_prelude(rest),
+            Some(Expect::Probe) => self.hear_probe(rest),
             Some(Expect::Stand { said }) => match frame::head(rest)? {
                 Some(head) if head.tag == b'I' => Ok(Some(Heard::Replace(head.total, std::mem::take(said)))),
                 _ => Ok(None),
@@ -78,16 +80,16 @@ impl<P: Clone, T> Session<P, T> {
             && backend::sqlstate(body).is_some_and(|state| state == *answer::POISON_SQLSTATE)
     }
 
-    fn replace(&mut self, head: Head) -> Heard {
+    fn replace(&mut self, head: Head) -> Result<Heard, WireError> {
         let error = match self.expects.front_mut() {
             Some(Expect::PoisonQuery { answer } | Expect::PoisonParse { answer }) => std::mem::take(answer),
             _ => Vec::new(),
         };
-        self.error(*b"42501");
+        self.error(*b"42501")?;
         // The rest of a long error is swallowed when it comes.
         let here = head.total.min(ERROR_BYTES_READ);
         self.server_left = (head.total - here, true);
-        Heard::Replace(here, error)
+        Ok(Heard::Replace(here, error))
     }
 
     fn hear(&mut self, head: Head, body: &[u8]) -> Result<(), WireError> {
@@ -96,7 +98,7 @@ impl<P: Clone, T> Session<P, T> {
             b'd' if body != backend::COPY_TAIL => self.answer_rows += 1,
             b'd' | b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
             b'C' | b'I' | b's' => self.complete(head.tag, body)?,
-            b'E' => self.error(backend::sqlstate(body).unwrap_or(*b"XX000")),
+            b'E' => self.error(backend::sqlstate(body).unwrap_or(*b"XX000"))?,
             b'Z' => self.ready(body)?,
             b'S' => self.parameter(body),
             b'R' => {
@@ -128,13 +130,6 @@ impl<P: Clone, T> Session<P, T> {
     /// The types of parameters that somebody wants to know.
     fn describes(&self, head: Head) -> bool {
         head.tag == b't' && matches!(self.expects.front(), Some(Expect::Describe { of: Some(_) }))
-    }
-
-    /// The end of copy data has no answer of its own, and is read over where no copy runs.
-    fn pass_copy_end(&mut self) {
-        while matches!(self.expects.front(), Some(Expect::CopyEnd)) {
-            self.expects.pop_front();
-        }
     }
 
     /// `ParseComplete`, `BindComplete`, `CloseComplete`.
@@ -176,11 +171,13 @@ impl<P: Clone, T> Session<P, T> {
                 if commits {
                     *committed = completions.len();
                 }
+                self.copy_ended(1);
             }
             Some(Expect::Execute { .. }) => {
                 if let Some(ticket) = self.expects.pop_front().and_then(Expect::into_ticket) {
                     self.done.push((ticket, End { completions: vec![completion], ..End::default() }));
                 }
+                self.copy_ended(0);
                 if commits {
                     self.ended.extend(self.done.drain(..));
                 }
@@ -200,17 +197,17 @@ impl<P: Clone, T> Session<P, T> {
         Completion { rows, returned: self.answer_rows, bytes: self.answer_bytes, undone: false }
     }
 
-    pub(super) fn error(&mut self, sqlstate: [u8; 5]) {
+    pub(super) fn error(&mut self, sqlstate: [u8; 5]) -> Result<(), WireError> {
         self.answer_bytes = 0;
         self.answer_rows = 0;
         self.copy_in = false;
         if self.login {
-            return;
+            return Ok(());
         }
         self.failed = Some(sqlstate);
         self.failures += 1;
         if self.expects.front().is_some_and(Expect::ends_ready) {
-            return;
+            return Ok(());
         }
         // An error of the extended protocol: everything up to the next `Sync` is skipped.
         if let Some(ticket) = self.expects.pop_front().and_then(Expect::into_ticket) {
@@ -218,7 +215,8 @@ impl<P: Clone, T> Session<P, T> {
         }
         loop {
             match self.expects.front() {
-                Some(Expect::Sync) => break,
+                Some(Expect::Sync) => return Ok(()),
+                Some(&Expect::PassedOver { syncs, data }) => return self.copy_failed(syncs, data, sqlstate),
                 Some(_) => {
                     let skipped = self.expects.pop_front();
                     if matches!(skipped, Some(Expect::Own { .. })) {
@@ -230,7 +228,7 @@ impl<P: Clone, T> Session<P, T> {
                 None => {
                     // Outside of any message the server speaks for itself (a shutdown, a time-out).
                     self.server_skips = self.segment;
-                    break;
+                    return Ok(());
                 }
             }
         }
@@ -243,6 +241,7 @@ impl<P: Clone, T> Session<P, T> {
         self.answer_bytes = 0;
         self.answer_rows = 0;
         self.copy_in = false;
+        self.copy_doubt = false;
         if self.login {
             self.login = false;
             self.status = status;
@@ -251,7 +250,11 @@ impl<P: Clone, T> Session<P, T> {
         let failed = self.failed.take();
         // An error outside of a transaction block undoes all that its implicit transaction did before.
         let undone = failed.is_some() && self.status_before == b'I' && status == b'I';
-        match self.expects.pop_front() {
+        let front = self.expects.pop_front();
+        if let Some(Expect::PassedOver { syncs, .. }) = front {
+            self.pass_sync(syncs);
+        }
+        match front {
             Some(Expect::Query { ticket, mut completions, committed, .. }) => {
                 self.ended.extend(self.done.drain(..));
                 for completion in completions.iter_mut().skip(committed).filter(|_| undone) {
@@ -263,7 +266,7 @@ impl<P: Clone, T> Session<P, T> {
                 self.ended.push_back((ticket, End { error: failed, ..End::default() }));
             }
             Some(Expect::PoisonQuery { .. }) => {}
-            Some(Expect::Sync | Expect::Stand { .. }) => {
+            Some(Expect::Sync | Expect::PassedOver { .. } | Expect::Stand { .. }) => {
                 for (_, end) in self.done.iter_mut().filter(|_| undone) {
                     end.completions.iter_mut().for_each(|completion| completion.undone = true);
                     end.error = end.error.or(if end.skipped { None } else { failed });
@@ -284,28 +287,6 @@ impl<P: Clone, T> Session<P, T> {
             self.portals.clear();
             self.unnamed.portal = None;
         }
-    }
-
-    /// `CopyInResponse`: until the client ends its data, the server reads over `Sync`.
-    fn copy_begins(&mut self) -> Result<(), WireError> {
-        let syncs = self.expects.iter().skip(1).take_while(|expect| matches!(expect, Expect::Sync)).count();
-        let end = self.expects.get(1 + syncs);
-        match (self.expects.front(), end) {
-            (Some(Expect::Query { .. } | Expect::Execute { .. }), None) => {
-                self.copy_in = true;
-                self.expects.truncate(1);
-            }
-            (Some(Expect::Query { .. } | Expect::Execute { .. }), Some(Expect::CopyEnd)) => {
-                self.expects.drain(1..=1 + syncs);
-            }
-            _ => return Err(WireError::Unexpected { tag: b'G', place: "before other open messages" }),
-        }
-        // The `Sync` that was read over did not end the segment.
-        let executes = matches!(self.expects.front(), Some(Expect::Execute { .. }));
-        if executes && !self.expects.iter().any(|expect| matches!(expect, Expect::Sync)) {
-            self.segment = true;
-        }
-        Ok(())
     }
 
     fn parameter(&mut self, body: &[u8]) {

@@ -114,7 +114,7 @@ impl<P: Clone, T> Session<P, T> {
             (b'N' | b'S' | b'A', _) => Ok(None),
             (b'Z', _) => self.watched_ready(rest, head, body),
             (b'C' | b's' | b'I', true) => self.cut_completion(rest, head, body).map(Some),
-            (b'E', true) => Ok(Some(self.cut_error(rest, head, body))),
+            (b'E', true) => self.cut_error(rest, head, body).map(Some),
             // What a copy asks of the client must be heard, or both would wait.
             (b'G', true) => Ok(None),
             (_, true) => Ok(Some(self.swallow(rest, head))),
@@ -146,15 +146,15 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     /// The server failed at what the client reads another error of.
-    fn cut_error(&mut self, rest: &[u8], head: Head, body: &[u8]) -> Heard {
+    fn cut_error(&mut self, rest: &[u8], head: Head, body: &[u8]) -> Result<Heard, WireError> {
         let portal = matches!(self.expects.front(), Some(Expect::Execute { .. }));
         let error = self.watched().and_then(|watch| if portal { watch.cut.take() } else { None });
-        self.error(backend::sqlstate(body).unwrap_or(*b"XX000"));
+        self.error(backend::sqlstate(body).unwrap_or(*b"XX000"))?;
         let swallowed = self.swallow(rest, head);
-        match (error, swallowed) {
+        Ok(match (error, swallowed) {
             (Some(error), Heard::Drop(bytes)) => Heard::Replace(bytes, error),
             (_, swallowed) => swallowed,
-        }
+        })
     }
 
     /// A watched simple query is through: what was begun for it is ended, and what was too much is undone.

@@ -271,6 +271,95 @@ fn copy_data_swallows_the_first_sync() {
     assert!(talk.is_idle());
 }
 
+/// The extended copy with the `Sync` that a client sends before it knows that it is one.
+fn copy_begun(talk: &mut Talk) {
+    say(talk, &[parse("", "copy"), bind("", ""), execute(""), message(b'S', b"")].concat(), drops);
+    hear(talk, &[message(b'1', b""), message(b'2', b""), message(b'G', b"\0\0\0")].concat());
+}
+
+#[test]
+fn a_failed_copy_leaves_open_which_sync_is_answered() {
+    let end = [message(b'c', b""), message(b'S', b"")].concat();
+    let ready = message(b'Z', b"I");
+    // The first `Sync` was read over; or not yet, as when the copy failed before the first row.
+    for answers in [1, 2] {
+        let mut talk = open();
+        copy_begun(&mut talk);
+        say(&mut talk, &message(b'd', b"x\n"), drops);
+        hear(&mut talk, &server_error("22P02"));
+        assert_eq!(say(&mut talk, &query("select 1"), drops).0, b"", "it might be skipped");
+        assert_eq!(say(&mut talk, &end, drops).0, end);
+        let told = ready.repeat(answers);
+        let (first, second) = told.split_at(ready.len());
+        assert_eq!(hear(&mut talk, first), first);
+        assert_eq!(ended(&mut talk)[0].1.error, Some(*b"22P02"));
+        assert!(talk.probe().is_some(), "whether there is another is to be found out");
+        assert_eq!(say(&mut talk, &query("select 1"), drops).0, b"");
+        let of_probe = [message(b'3', b""), message(b'Z', b"I")].concat();
+        assert_eq!(hear(&mut talk, &[second, &of_probe].concat()), second);
+        assert!(talk.is_idle());
+        say(&mut talk, &query("select 1"), drops);
+        hear(&mut talk, &[message(b'C', b"SELECT 1\0"), ready.clone()].concat());
+        assert_eq!(ended(&mut talk)[0].0, "select 1");
+        assert!(talk.is_idle());
+    }
+}
+
+#[test]
+fn a_failed_copy_answered_at_its_first_sync_is_over() {
+    let mut talk = open();
+    copy_begun(&mut talk);
+    hear(&mut talk, &[server_error("42809"), message(b'Z', b"I")].concat());
+    assert_eq!(ended(&mut talk)[0].1.error, Some(*b"42809"));
+    assert!(talk.is_idle());
+    say(&mut talk, &[message(b'c', b""), message(b'S', b"")].concat(), drops);
+    hear(&mut talk, &message(b'Z', b"I"));
+    assert!(talk.is_idle());
+}
+
+#[test]
+fn answers_that_may_be_of_either_end_the_session() {
+    let mut talk = open();
+    copy_begun(&mut talk);
+    say(&mut talk, &[message(b'c', b""), parse("", "select 1"), message(b'S', b"")].concat(), drops);
+    assert!(talk.server(&server_error("22P02")).is_err());
+}
+
+#[test]
+fn what_is_sent_behind_a_copy_is_the_servers_to_refuse() {
+    for behind in [query("select 1"), [parse("", "select 1"), message(b'S', b"")].concat()] {
+        let mut talk = open();
+        say(&mut talk, &[query("copy"), behind].concat(), drops);
+        let answer = [message(b'G', b"\0\0\0"), server_error("08P01"), server_error("08P01")].concat();
+        assert_eq!(hear(&mut talk, &answer), answer);
+        assert!(!talk.abandon().is_empty());
+    }
+}
+
+#[test]
+fn two_copies_of_one_query_each_have_their_end() {
+    let mut talk = open();
+    let (data, end) = (message(b'd', b"1\n"), message(b'c', b""));
+    say(&mut talk, &[query("copy; copy"), data.clone(), end.clone(), data, end].concat(), drops);
+    let copy = [message(b'G', b"\0\0\0"), message(b'C', b"COPY 1\0")].concat();
+    hear(&mut talk, &[copy.clone(), copy, message(b'Z', b"I")].concat());
+    assert_eq!(ended(&mut talk)[0].1.completions.len(), 2);
+    assert!(talk.is_idle());
+}
+
+#[test]
+fn a_stray_end_of_copy_hides_no_refusal() {
+    let mut talk = open();
+    say(&mut talk, &message(b'c', b""), drops);
+    let (poison, _) = say(&mut talk, &query("drop"), drops);
+    assert!(!poison.is_empty());
+    assert_eq!(
+        hear(&mut talk, &[server_error("42601"), message(b'Z', b"I")].concat()),
+        [ours(), message(b'Z', b"I")].concat()
+    );
+    assert!(talk.is_idle());
+}
+
 #[test]
 fn a_deferred_failure_at_sync_is_the_statements_failure() {
     let mut talk = open();
