@@ -19,6 +19,7 @@
 
 mod bare;
 mod house;
+pub mod raw;
 mod server;
 mod story;
 
