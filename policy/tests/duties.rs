@@ -60,15 +60,23 @@ fn answers_and_plans() {
         ("max_rows_returned: 5", "COPY t TO STDOUT", &[0]),
         ("max_rows_returned: 5", "FETCH ALL FROM c", &[0]),
         ("max_rows_returned: 5", "BEGIN; UPDATE t SET v = 1; COMMIT", &[]),
+        ("max_rows_written: 5", "BEGIN; SELECT * FROM t; COMMIT", &[]),
         ("max_cost: 1000", "BEGIN; SELECT * FROM t; COMMIT", &[1]),
         ("max_cost: 1000", "SET x.y = 1", &[]),
         ("max_cost: {max: 1000, unexplained: allow}", "DO 'begin end'", &[]),
         ("velocity: {per: actor, of: statements, budget: 5 per 1h}", "BEGIN; SELECT 1", &[0, 1]),
-        ("velocity: {per: rule, of: bytes_out, budget: 5 per 1h}", "BEGIN; SELECT 1", &[1]),
+        ("velocity: {per: rule, of: bytes_out, budget: 5 per 1h}", "SET a.b = 1; SELECT 1", &[1]),
     ] {
         let decision = judged(guard, sql);
         assert_eq!(decision.verdict, Verdict::Allow, "{guard} {sql}");
         assert_eq!(places_of(decision.duties()), places, "{guard} {sql}");
+    }
+    for (guard, sql) in [
+        ("max_rows_written: 5", "DELETE FROM t; COMMIT"),
+        ("max_rows_returned: 5", "BEGIN; SELECT * FROM t"),
+        ("velocity: {per: actor, of: rows_written, budget: 5 per 1h}", "SAVEPOINT s; DELETE FROM t"),
+    ] {
+        assert_eq!(judged(guard, sql).refusal.unwrap().reason, "transaction_control", "{sql}");
     }
     for sql in ["CALL p()", "COPY t TO STDOUT", "EXPLAIN ANALYZE SELECT 1", "DO 'begin end'"] {
         let decision = judged("max_cost: 1000", sql);

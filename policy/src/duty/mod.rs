@@ -8,7 +8,7 @@ mod cap;
 mod unseen;
 
 pub use cap::{Cap, Limit, Per, Unit};
-pub(crate) use unseen::finding;
+pub(crate) use unseen::{cannot_undo, finding};
 
 use crate::StatementFacts;
 use crate::detail::{Answer, Plan, Written};
@@ -68,6 +68,15 @@ impl Places {
 }
 
 impl Charge {
+    /// What went too far is undone.
+    pub(crate) fn undoes(&self) -> bool {
+        match self {
+            Self::RowsWritten(_) | Self::RowsReturned(_) => true,
+            Self::Cost { .. } => false,
+            Self::Velocity(cap) => cap.of != Unit::Statements,
+        }
+    }
+
     /// Whether a statement that its rule selects is one that this is about.
     pub(crate) fn is_about(&self, statement: &StatementFacts, runs: bool) -> bool {
         let details = &statement.details;
@@ -88,7 +97,7 @@ impl Charge {
 }
 
 fn returns(statement: &StatementFacts) -> bool {
-    statement.details.answer != Answer::Nothing || statement.is_opaque() || statement.verb == Verb::Unparsed
+    statement.details.answer != Answer::Nothing
 }
 
 /// The place that stands for itself and all after it.

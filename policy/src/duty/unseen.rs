@@ -4,7 +4,7 @@
 use super::{Charge, Unit};
 use crate::detail::{Plan, Written};
 use crate::guard::{Finding, loud};
-use crate::{StatementFacts, Verbs};
+use crate::{Facts, StatementFacts, Verbs};
 use clyra_spec::Verb;
 
 /// What speaks against a statement whose duty could not be carried out.
@@ -32,6 +32,24 @@ pub(crate) fn finding(charge: &Charge, statement: &StatementFacts) -> Option<Fin
         }
         Written::Nothing | Written::Counted => None,
     }
+}
+
+/// What speaks against a message of several statements that ends a transaction by itself: by then, nothing could be
+/// undone.
+pub(crate) fn cannot_undo(charge: &Charge, facts: &Facts) -> Option<Finding> {
+    if facts.statements.len() < 2 || !charge.undoes() {
+        return None;
+    }
+    let is_about = |one: &StatementFacts| charge.is_about(one, false) || one.executes.is_some();
+    facts.statements.iter().find(|one| is_about(one))?;
+    let control: Verbs = [Verb::Begin, Verb::Commit, Verb::Rollback].into_iter().collect();
+    let ends = facts.statements.iter().find(|one| one.verbs.meets(control))?;
+    Some(Finding {
+        reason: "transaction_control",
+        what: format!("{} beside other statements in one message", loud(ends.verb.as_str())),
+        hint: "send BEGIN, COMMIT and ROLLBACK in messages of their own".to_owned(),
+        position: Some(ends.position),
+    })
 }
 
 /// Verbs that write rows.

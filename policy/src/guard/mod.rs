@@ -168,6 +168,7 @@ impl Guard {
                 })
             }
             Self::MaxStatementBytes(max) => size::max_statement_bytes(*max, facts),
+            Self::Charge(charge) => duty::cannot_undo(charge, facts),
             _ => None,
         }
     }
