@@ -4,7 +4,7 @@ use crate::{
     error::Error,
     standing::Standing,
     tell,
-    up::{Doors, House, Plan, is_held, processors},
+    up::{Doors, House, Plan, is_held, workers},
 };
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -57,7 +57,7 @@ impl Stage {
             upstream: None,
             policy: None,
             mode: None,
-            workers: processors(),
+            workers: workers(),
             pg_bin,
             tls: None,
             login: None,

@@ -58,7 +58,7 @@ pub struct UpArgs {
     /// Data folder: keys, spool, log, policy, own cluster
     #[arg(long, value_name = "DIR", default_value = "clyra-data")]
     data: PathBuf,
-    /// Threads for client connections [default: one per processor]
+    /// Threads for client connections [default: one for every two processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
     /// Folder of PostgreSQL's server programs [default: looked for]
@@ -134,7 +134,7 @@ impl UpArgs {
             upstream: self.upstream,
             policy: self.policy,
             mode: self.mode,
-            workers: self.workers.map_or_else(processors, usize::from),
+            workers: self.workers.map_or_else(workers, usize::from),
             pg_bin: self.pg_bin,
             login: self.secure.login(),
             tls: self.secure.tls()?,
@@ -143,9 +143,10 @@ impl UpArgs {
     }
 }
 
-/// Threads that this machine can run at once.
-pub(crate) fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// Threads for clients where nobody says how many: the database and the recorder want processors too, and a thread that
+/// serves more clients is woken less often for each.
+pub(crate) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
 /// The signals that a house obeys.
