@@ -29,6 +29,7 @@ mod login;
 mod metrics;
 mod outbox;
 mod pg;
+mod proof;
 mod secure;
 mod settings;
 mod tls;

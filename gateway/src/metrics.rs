@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) upstream_us: Histogram,
     pub(crate) sessions: Gauge,
     pub(crate) logins_refused: Counter,
+    pub(crate) logins_throttled: Counter,
     pub(crate) protocol_errors: Counter,
     outbox_depth: Gauge,
     recorder_lag_us: Gauge,
@@ -57,6 +58,8 @@ impl Metrics {
             upstream_us: histogram(&recorder, "clyra_upstream_microseconds"),
             sessions: gauge(&recorder, "clyra_sessions"),
             logins_refused: recorder.register_counter(&Key::from_name("clyra_logins_refused_total"), &META),
+            logins_throttled: recorder
+                .register_counter(&Key::from_name("clyra_logins_throttled_total"), &META),
             protocol_errors: recorder.register_counter(&Key::from_name("clyra_protocol_errors_total"), &META),
             outbox_depth: gauge(&recorder, "clyra_outbox_depth"),
             recorder_lag_us: gauge(&recorder, "clyra_recorder_lag_microseconds"),
@@ -181,6 +184,11 @@ fn describe(recorder: &PrometheusRecorder) {
         "clyra_logins_refused_total".into(),
         None,
         "Connections refused before login.".into(),
+    );
+    recorder.describe_counter(
+        "clyra_logins_throttled_total".into(),
+        None,
+        "Logins turned away since too many before them failed.".into(),
     );
     recorder.describe_counter(
         "clyra_protocol_errors_total".into(),

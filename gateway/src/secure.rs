@@ -28,7 +28,10 @@ impl Secure {
     /// One of them cannot be used.
     pub(crate) fn load(settings: &Settings, secret: Secret) -> Result<Self, Error> {
         let logins = settings.login.as_deref();
-        let logins = logins.map(|file| Logins::load(file, settings.tls.as_ref(), secret)).transpose()?;
+        let logins = logins.map(|file| {
+            Logins::load(file, settings.tls.as_ref(), settings.upstream_password.clone(), secret)
+        });
+        let logins = logins.transpose()?;
         Ok(Self {
             front: settings.tls.as_ref().map(Front::load).transpose()?,
             back: Back::load(&settings.upstream)?,

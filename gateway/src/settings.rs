@@ -28,6 +28,8 @@ pub struct Settings {
     pub tls: Option<ClientTls>,
     /// The login file; without it clients log in at the server.
     pub login: Option<PathBuf>,
+    /// The gateway's own password at the server, where the login file names none.
+    pub upstream_password: Option<String>,
     /// Bounds of the door for clients.
     pub limits: crate::Limits,
 }
@@ -41,6 +43,8 @@ pub struct ClientTls {
     pub key: PathBuf,
     /// Roots for clients' certificates; where there are any, a client without a certificate is turned away.
     pub client_ca: Option<PathBuf>,
+    /// Lists of clients' certificates that were revoked.
+    pub client_crl: Option<PathBuf>,
     /// Clients without TLS are turned away.
     pub required: bool,
 }

@@ -61,6 +61,7 @@ impl Stage {
             pg_bin,
             tls: None,
             login: None,
+            upstream_password: None,
             limits: clyra_gateway::Limits::default(),
         };
         let house = House::open_unless(plan, &say, stop).await?;

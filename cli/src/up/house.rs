@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) tls: Option<ClientTls>,
     /// The login file.
     pub(crate) login: Option<PathBuf>,
+    /// The gateway's own password at the server.
+    pub(crate) upstream_password: Option<String>,
 }
 
 /// A house that stands.
@@ -119,6 +121,7 @@ impl House {
             workers: plan.workers,
             tls: plan.tls.clone(),
             login: plan.login.clone(),
+            upstream_password: plan.upstream_password.clone(),
             limits: plan.limits,
         };
         let gateway = match Gateway::start(settings).await {

@@ -137,6 +137,7 @@ impl UpArgs {
             workers: self.workers.map_or_else(workers, usize::from),
             pg_bin: self.pg_bin,
             login: self.secure.login(),
+            upstream_password: self.secure.upstream_password()?,
             tls: self.secure.tls()?,
             limits: self.bounds.limits(),
         })

@@ -18,6 +18,10 @@ pub(crate) struct SecureArgs {
     /// Roots for clients' certificates (PEM); turns away whoever has none
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// Lists of revoked clients' certificates (PEM, one from each issuer); read again when it changes. A certificate whose
+    /// issuer has no list, or only an outdated one, is turned away
+    #[arg(long, value_name = "FILE", requires = "tls_client_ca")]
+    tls_client_crl: Option<PathBuf>,
     /// What becomes of clients without TLS [default: required with --tls-cert]
     #[arg(long, value_name = "WHEN", requires = "tls_cert")]
     tls: Option<When>,
@@ -25,6 +29,9 @@ pub(crate) struct SecureArgs {
     /// credentials of its own; docs/operations.md says what stands in it [default: clients log in at the upstream]
     #[arg(long, value_name = "FILE")]
     login: Option<PathBuf>,
+    /// Environment variable that holds the gateway's own password at the upstream, read once at the start
+    #[arg(long, value_name = "NAME", requires = "login")]
+    upstream_password_env: Option<String>,
 }
 
 /// What becomes of clients without TLS.
@@ -42,6 +49,22 @@ impl SecureArgs {
         self.login.clone()
     }
 
+    /// The password in the named variable.
+    ///
+    /// # Errors
+    /// There is no such variable, or it holds no text.
+    pub(crate) fn upstream_password(&self) -> Result<Option<String>, Error> {
+        let Some(name) = &self.upstream_password_env else { return Ok(None) };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a flag names the variable, and it is read once, at the start"
+        )]
+        let password = std::env::var(name).ok().filter(|password| !password.is_empty());
+        let why =
+            || Error::Usage(format!("--upstream-password-env `{name}`: no such variable, or it is empty"));
+        password.map(Some).ok_or_else(why)
+    }
+
     /// What the gateway is to be told.
     ///
     /// # Errors
@@ -56,6 +79,12 @@ impl SecureArgs {
                     .into(),
             ));
         }
-        Ok(Some(ClientTls { cert, key, client_ca: self.tls_client_ca, required }))
+        Ok(Some(ClientTls {
+            cert,
+            key,
+            client_ca: self.tls_client_ca,
+            client_crl: self.tls_client_crl,
+            required,
+        }))
     }
 }

@@ -110,6 +110,11 @@ impl Gate {
         policy.turns_away(&policy.caller_with(login, proof)).map(str::to_owned)
     }
 
+    /// Whether this login may open replication connections.
+    pub(crate) fn lets_replicate(&self, login: &Login<'_>, proof: &Arc<Proof>) -> bool {
+        self.force.load().policy.caller_with(login, proof).may_replicate()
+    }
+
     /// A visitor, once the server has let it in.
     pub(crate) fn visitor(
         &self,

@@ -1,16 +1,17 @@
 //! Logins at the gateway: asks the client to prove who it is, by certificate, SCRAM or token. It never tells apart a
 //! user who does not exist and one whose proof does not hold.
 
-use super::{
-    book::Book,
-    scram::{self, Fault, Verifier},
-    talk::Talk,
-    token::Claims,
+use super::{book::Book, talk::Talk};
+use crate::{
+    proof::{
+        scram::{self, Fault, Verifier},
+        token::Claims,
+    },
+    tls::{self, Handshake},
 };
-use crate::tls::{self, Handshake};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clyra_spec::Auth;
-use std::io;
+use std::{io, sync::Arc};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a client has shown to the gateway itself.
@@ -27,6 +28,8 @@ pub(crate) struct Proved {
 pub(crate) enum Denied {
     /// The client has left.
     Left,
+    /// The server has refused what the gateway remembered; it may be asked again with something newer.
+    Stale,
     /// What the client reads.
     Told {
         /// Five characters.
@@ -38,12 +41,20 @@ pub(crate) enum Denied {
     },
 }
 
-/// Has the client prove that it is `user`; `mock_salt` is for one who does not exist.
+/// What there is for a user who is not in the file of users.
+pub(super) struct Unlisted {
+    /// What the server keeps of it.
+    pub(super) verifier: Option<Arc<Verifier>>,
+    /// For one who does not exist.
+    pub(super) mock_salt: [u8; 16],
+}
+
+/// Has the client prove that it is `user`.
 pub(super) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
     book: &Book,
     client: &mut Talk<'_, S>,
     user: &str,
-    mock_salt: [u8; 16],
+    unlisted: Unlisted,
     handshake: Option<&Handshake>,
 ) -> Result<Proved, Denied> {
     if let Some(names) = &book.certificates {
@@ -59,7 +70,7 @@ pub(super) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
             "connect as the user that the certificate names",
         ));
     }
-    match (book.users.get(user), &book.tokens) {
+    match (book.users.get(user).or(unlisted.verifier.as_deref()), &book.tokens) {
         (Some(verifier), _) => by_scram(client, user, verifier.clone(), handshake).await.map(Into::into),
         (None, Some(tokens)) if handshake.is_some() => {
             client.say(b'R', &[&PASSWORD.to_be_bytes()]).await?;
@@ -70,7 +81,9 @@ pub(super) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
                 _ => Err(wrong(user)),
             }
         }
-        (None, _) => by_scram(client, user, Verifier::mock(mock_salt), handshake).await.map(Into::into),
+        (None, _) => {
+            by_scram(client, user, Verifier::mock(unlisted.mock_salt), handshake).await.map(Into::into)
+        }
     }
 }
 

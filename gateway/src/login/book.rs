@@ -1,12 +1,16 @@
 //! The login file: who may log in at the gateway, and as whom the gateway goes on to the server. It is read as a whole,
 //! with every file that it names, and never in part.
 
-use super::{scram::Verifier, token::Tokens, users};
-use crate::Error;
+use super::lookup::Lookup;
+use crate::{
+    Error,
+    proof::{scram::Verifier, token::Tokens, users},
+};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The login file and all that it names, read.
@@ -16,6 +20,8 @@ pub(super) struct Book {
     pub(super) users: BTreeMap<String, Verifier>,
     pub(super) tokens: Option<Tokens>,
     pub(super) certificates: Option<Names>,
+    /// How users that are not in the file are looked up at the server.
+    pub(super) lookup: Option<Lookup>,
     pub(super) upstream: Credentials,
 }
 
@@ -31,7 +37,7 @@ pub(super) struct Credentials {
 pub(super) enum Password {
     None,
     Fixed(String),
-    Command(Vec<String>),
+    Command { words: Vec<String>, ttl: Duration },
 }
 
 /// How a certificate names a user.
@@ -54,6 +60,7 @@ struct File {
     users: Option<PathBuf>,
     jwt: Option<JwtPart>,
     certificates: Option<CertificatePart>,
+    auth_query: Option<LookupPart>,
     upstream: UpstreamPart,
 }
 
@@ -75,10 +82,24 @@ struct CertificatePart {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct LookupPart {
+    query: String,
+    database: String,
+    #[serde(default = "a_minute")]
+    ttl_s: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct UpstreamPart {
     user: Option<String>,
     password_file: Option<PathBuf>,
     password_command: Option<Vec<String>>,
+    password_ttl_s: Option<u32>,
+}
+
+fn a_minute() -> u32 {
+    60
 }
 
 fn subject() -> String {
@@ -86,11 +107,11 @@ fn subject() -> String {
 }
 
 impl Book {
-    /// Reads the file; paths in it start from its folder.
+    /// Reads the file; paths in it start from its folder. `password` is one that was given another way.
     ///
     /// # Errors
     /// It, or a file that it names, cannot be read or holds something else.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, password: Option<&str>) -> Result<Self, Error> {
         let mut reader = Reader { folder: path.parent().unwrap_or(Path::new("")), sources: Vec::new() };
         let text = reader.text(path)?;
         let file: File = serde_saphyr::from_str(&text)
@@ -122,18 +143,28 @@ impl Book {
                 )
             })?),
         };
-        if file.users.is_none() && tokens.is_none() && certificates.is_none() {
-            return Err(fault(path, "nobody could log in; name `users`, `jwt` or `certificates`".to_owned()));
+        let lookup = file.auth_query.map(|part| Lookup::read(path, part)).transpose()?;
+        if file.users.is_none() && tokens.is_none() && certificates.is_none() && lookup.is_none() {
+            return Err(fault(
+                path,
+                "nobody could log in; name `users`, `auth_query`, `jwt` or `certificates`".to_owned(),
+            ));
         }
-        if certificates.is_some() && (file.users.is_some() || tokens.is_some()) {
+        if certificates.is_some() && (file.users.is_some() || tokens.is_some() || lookup.is_some()) {
             return Err(fault(
                 path,
                 "`certificates` stands alone: with it, the certificate is the login of every client"
                     .to_owned(),
             ));
         }
-        let upstream = reader.credentials(path, file.upstream)?;
-        Ok(Self { sources: reader.sources, users, tokens, certificates, upstream })
+        let upstream = reader.credentials(path, file.upstream, password)?;
+        if lookup.is_some() && upstream.user.is_none() {
+            return Err(fault(
+                path,
+                "auth_query asks the server as the gateway; name it in `upstream: {user: …}`".to_owned(),
+            ));
+        }
+        Ok(Self { sources: reader.sources, users, tokens, certificates, lookup, upstream })
     }
 
     /// Whether any of its files reads otherwise than it did.
@@ -157,14 +188,29 @@ impl Reader<'_> {
         Ok(text)
     }
 
-    fn credentials(&mut self, path: &Path, part: UpstreamPart) -> Result<Credentials, Error> {
+    fn credentials(
+        &mut self,
+        path: &Path,
+        part: UpstreamPart,
+        given: Option<&str>,
+    ) -> Result<Credentials, Error> {
+        if given.is_some() && (part.password_file.is_some() || part.password_command.is_some()) {
+            return Err(fault(
+                path,
+                "upstream: a password is named here and by --upstream-password-env; one is enough".to_owned(),
+            ));
+        }
+        if part.password_ttl_s.is_some() && part.password_command.is_none() {
+            return Err(fault(path, "upstream: password_ttl_s is about a password_command".to_owned()));
+        }
+        let ttl = Duration::from_secs(part.password_ttl_s.unwrap_or_else(a_minute).into());
         let password = match (part.password_file, part.password_command) {
-            (None, None) => Password::None,
+            (None, None) => given.map_or(Password::None, |password| Password::Fixed(password.to_owned())),
             (Some(file), None) => {
                 let text = self.text(&file)?;
                 Password::Fixed(text.trim_end_matches(['\r', '\n']).to_owned())
             }
-            (None, Some(command)) if !command.is_empty() => Password::Command(command),
+            (None, Some(words)) if !words.is_empty() => Password::Command { words, ttl },
             (None, Some(_)) => return Err(fault(path, "upstream: password_command is empty".to_owned())),
             (Some(_), Some(_)) => {
                 return Err(fault(
@@ -174,6 +220,16 @@ impl Reader<'_> {
             }
         };
         Ok(Credentials { user: part.user.filter(|user| !user.is_empty()), password })
+    }
+}
+
+impl Lookup {
+    fn read(path: &Path, part: LookupPart) -> Result<Self, Error> {
+        let LookupPart { query, database, ttl_s } = part;
+        if !query.contains("$1") {
+            return Err(fault(path, "auth_query: the query has no `$1` for the user".to_owned()));
+        }
+        Ok(Self { sql: query, database, ttl: Duration::from_secs(ttl_s.into()) })
     }
 }
 
@@ -242,13 +298,17 @@ mod tests {
                 "one is enough",
             ),
             (certificates, "upstream"),
+            ("auth_query: {query: select 1, database: d}\nupstream: {user: a}\n", "no `$1`"),
+            ("auth_query: {query: select $1, database: d}\nupstream: {}\n", "name it in `upstream"),
+            ("auth_query: {query: select $1}\nupstream: {}\n", "database"),
+            (&format!("{certificates}upstream: {{password_ttl_s: 1}}\n"), "is about a password_command"),
         ] {
             std::fs::write(&path, text).unwrap();
-            let error = Book::open(&path).err().map(|error| error.to_string()).unwrap_or_default();
+            let error = Book::open(&path, None).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(why), "{text}: {error}");
         }
         std::fs::write(&path, format!("{certificates}upstream: {{user: app}}\n")).unwrap();
-        let book = Book::open(&path).unwrap();
+        let book = Book::open(&path, None).unwrap();
         assert!(!book.has_changed());
         std::fs::write(&path, "changed").unwrap();
         assert!(book.has_changed());

@@ -5,25 +5,31 @@
 mod asked;
 mod book;
 mod entered;
+mod lookup;
 mod passed;
-mod scram;
 mod talk;
-mod token;
-mod users;
+mod throttle;
 
 pub(crate) use asked::{Denied, Proved};
 pub(crate) use passed::without_binding;
 pub(crate) use talk::Talk;
+pub(crate) use throttle::Throttle;
 
 use crate::{Error, settings::ClientTls, tls::Handshake};
 use arc_swap::ArcSwap;
+use asked::Unlisted;
 use book::Book;
 use clyra_seal::fingerprint::Secret;
 use clyra_wire::Startup;
+use entered::{Own, Printed, UNKNOWN, UNTRIED};
+use lookup::{Answers, Lookup};
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -34,6 +40,14 @@ pub(crate) struct Logins {
     /// Gives users that do not exist a salt that stays.
     secret: Secret,
     newest: ArcSwap<Book>,
+    /// What the server answered about users.
+    answers: Answers,
+    /// What a password command has printed, and until when it counts.
+    printed: Printed,
+    /// Whether the server knows the setting by which it notices that a client is gone.
+    interval: AtomicU8,
+    /// A password that was given at the start.
+    password: Option<String>,
 }
 
 impl Logins {
@@ -41,9 +55,24 @@ impl Logins {
     ///
     /// # Errors
     /// It cannot be used, or not without the TLS that it needs.
-    pub(crate) fn load(file: &Path, tls: Option<&ClientTls>, secret: Secret) -> Result<Self, Error> {
-        let newest = ArcSwap::from_pointee(open(file, tls)?);
-        Ok(Self { file: file.to_path_buf(), tls: tls.cloned(), secret, newest })
+    pub(crate) fn load(
+        file: &Path,
+        tls: Option<&ClientTls>,
+        password: Option<String>,
+        secret: Secret,
+    ) -> Result<Self, Error> {
+        let newest = ArcSwap::from_pointee(open(file, tls, password.as_deref())?);
+        let (file, tls) = (file.to_path_buf(), tls.cloned());
+        Ok(Self {
+            file,
+            tls,
+            secret,
+            newest,
+            answers: Answers::new(),
+            printed: Printed::default(),
+            interval: AtomicU8::new(UNTRIED),
+            password,
+        })
     }
 
     /// Reads the file again if it or one that it names has changed; true if so. Sessions that stand stay.
@@ -54,7 +83,9 @@ impl Logins {
         if !self.newest.load().has_changed() {
             return Ok(false);
         }
-        self.newest.store(Arc::new(open(&self.file, self.tls.as_ref())?));
+        self.newest.store(Arc::new(open(&self.file, self.tls.as_ref(), self.password.as_deref())?));
+        self.answers.forget();
+        self.printed.forget();
         Ok(true)
     }
 
@@ -68,14 +99,38 @@ impl Logins {
         user: &str,
         handshake: Option<&Handshake>,
     ) -> Result<Proved, Denied> {
-        let salt = self.secret.bytes("login salt", "", user.as_bytes());
-        asked::prove(&self.newest.load_full(), client, user, salt, handshake).await
+        let mock_salt = self.secret.bytes("login salt", "", user.as_bytes());
+        let unlisted = Unlisted { verifier: self.answers.known(user).flatten(), mock_salt };
+        asked::prove(&self.newest.load_full(), client, user, unlisted, handshake).await
+    }
+
+    /// The start-up packet with which a user is to be looked up at the server, where that is needed.
+    pub(crate) fn looks_up(&self, user: &str) -> Option<(Lookup, Startup)> {
+        let book = self.newest.load();
+        let lookup = book.lookup.as_ref().filter(|_| !book.users.contains_key(user))?;
+        let own = book.upstream.user.as_deref()?;
+        self.answers.known(user).is_none().then(|| (lookup.clone(), lookup.startup(own)))
+    }
+
+    /// Asks a server that has let the gateway in about a user.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) async fn look_up<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        lookup: &Lookup,
+        server: &mut Talk<'_, S>,
+        user: &str,
+    ) -> Result<(), Denied> {
+        let verifier = lookup.ask(server, user).await?;
+        self.answers.remember(user, verifier, lookup.ttl);
+        Ok(())
     }
 
     /// Logs in at the server for a client that has proved itself.
     ///
     /// # Errors
-    /// The server does not let the gateway in.
+    /// The server does not let the gateway in; [`Denied::Stale`] when a newer password may help.
     pub(crate) async fn enter<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         server: &mut Talk<'_, S>,
@@ -85,14 +140,19 @@ impl Logins {
         let book = self.newest.load_full();
         let own = book.upstream.user.as_deref();
         let user = own.or_else(|| startup.parameter("user")).unwrap_or_default();
-        let packet = entered::startup(startup, user)?;
-        entered::enter(server, &packet, user, &book.upstream.password, private).await
+        let state = self.interval.load(Ordering::Relaxed);
+        // Nobody but the server itself would stop a long statement whose client is gone.
+        let setting = (state != UNKNOWN).then_some(("client_connection_check_interval", "10s"));
+        let packet = entered::startup(startup, user, setting)?;
+        let doubtful = (state == UNTRIED).then_some(&self.interval);
+        let own = Own { user, password: &book.upstream.password, printed: &self.printed, private, doubtful };
+        entered::enter(server, &packet, &own).await
     }
 }
 
-fn open(file: &Path, tls: Option<&ClientTls>) -> Result<Book, Error> {
+fn open(file: &Path, tls: Option<&ClientTls>, password: Option<&str>) -> Result<Book, Error> {
     let fault = |why: &str| Error::Tls { path: file.to_path_buf(), why: why.to_owned() };
-    let book = Book::open(file)?;
+    let book = Book::open(file, password)?;
     if book.tokens.is_some() && !tls.is_some_and(|tls| tls.required) {
         return Err(fault("`jwt` sends tokens to the gateway, and needs TLS for every client (--tls-cert)"));
     }

@@ -1,7 +1,12 @@
 //! The first words of a connection: what it wants, whether under TLS, where it goes, who claims to be there. Proof is
 //! between client and server, or asked for by the login room; this one decides nothing about it.
 
-use super::{House, Seat, cancel, relay, stream, stream::Stream};
+use super::{
+    House, Seat, cancel,
+    reach::{self, Reached},
+    relay, stream,
+    stream::Stream,
+};
 use crate::{
     claims::SessionClaims,
     login::{self, Denied, Proved, Talk},
@@ -11,7 +16,7 @@ use bytes::{Buf, BytesMut};
 use clyra_policy::{Claims, Login, Proof};
 use clyra_spec::Auth;
 use clyra_wire::{Opening, Refusal, Startup, WireError, fatal_response, opening};
-use std::{io, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc, time::Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -59,6 +64,8 @@ pub(super) struct Opened {
     pub(super) auth: Option<Auth>,
     /// What it has proved beside its name.
     pub(super) proof: Arc<Proof>,
+    /// It asks for a replication connection, and may have one.
+    pub(super) replication: bool,
     pub(super) seat: Seat,
 }
 
@@ -160,19 +167,28 @@ async fn start(
 ) -> Result<Option<Opened>, Refused> {
     let startup = asking.startup;
     let user = startup.parameter("user").unwrap_or_default();
-    refuse_early(startup, user)?;
+    if user.is_empty() {
+        return Err(words("28000", "clyra: no user name in the start-up packet", "", "name a user"));
+    }
     let seat = seat(house)?;
     let (mut auth, mut proof) = (None, Proof::default());
     if let Some(handshake) = asking.handshake {
         (proof.common_name, proof.uris) = handshake.names();
     }
     if let Some(logins) = &house.secure.logins {
+        let peer = client.peer();
+        patience(house, peer, user)?;
+        reach::look_up(house, logins, user).await?;
         let mut talk = Talk { stream: client, inbox: &mut inbox };
         match logins.prove(&mut talk, user, asking.handshake).await {
             Ok(Proved { auth: shown, claims }) => (auth, proof.claims) = (Some(shown), claims),
             Err(Denied::Left) => return Ok(None),
-            Err(denied) => return Err(denied.into()),
+            Err(denied) => {
+                house.throttle.failed(peer, user, Instant::now());
+                return Err(denied.into());
+            }
         }
+        house.throttle.proved(peer, user);
     }
     let proof = Arc::new(proof);
     let settings = startup.settings();
@@ -190,30 +206,19 @@ async fn start(
             "connect with the certificate or token that the policy's `callers:` asks for",
         ));
     }
-    let unreachable = |err: io::Error| {
-        words(
-            "08001",
-            &format!("clyra: the server behind the gate, `{}`, cannot be reached", house.upstream),
-            &err.to_string(),
-            "start the server, or correct `--upstream`",
-        )
-    };
-    let back = house.secure.back.as_ref();
-    let mut server = stream::connect(&house.upstream, back).await.map_err(unreachable)?;
-    let mut heard = BytesMut::new();
-    match &house.secure.logins {
-        Some(logins) => {
-            let private = server.is_private();
-            let mut talk = Talk { stream: &mut server, inbox: &mut heard };
-            logins.enter(&mut talk, startup, private).await?;
-        }
-        None => {
-            server.write_all(asking.packet).await.map_err(unreachable)?;
-            if back.is_some() {
-                login::without_binding(&mut server, &mut heard).await.map_err(unreachable)?;
-            }
-        }
+    let replication = startup.parameter("replication").is_some_and(replicates);
+    if replication && !house.gate.lets_replicate(&login, &proof) {
+        return Err(words(
+            "42501",
+            "clyra: the policy lets no replication connection of this caller pass",
+            "a replication stream carries no statements that could be judged",
+            "say `replication: allow` for the caller in the policy, or connect to the server itself",
+        ));
     }
+    let Reached { server, heard } = match &house.secure.logins {
+        Some(logins) => reach::enter(house, logins, startup).await?,
+        None => pass_on(house, asking.packet).await?,
+    };
     Ok(Some(Opened {
         server,
         heard,
@@ -224,30 +229,39 @@ async fn start(
         claims: SessionClaims::of_settings(&settings),
         auth,
         proof,
+        replication,
         seat,
     }))
 }
 
-/// What no session can begin with.
-fn refuse_early(startup: &Startup, user: &str) -> Result<(), Refused> {
-    if user.is_empty() {
-        return Err(words("28000", "clyra: no user name in the start-up packet", "", "name a user"));
+/// Sends the start-up packet on as it is; proof is then between client and server.
+async fn pass_on(house: &House, packet: &[u8]) -> Result<Reached, Refused> {
+    let unreachable = |err: io::Error| reach::unreachable(house, &err);
+    let (mut server, mut heard) = (reach::connect(house).await?, BytesMut::new());
+    server.write_all(packet).await.map_err(unreachable)?;
+    if house.secure.back.is_some() {
+        login::without_binding(&mut server, &mut heard).await.map_err(unreachable)?;
     }
-    if startup.parameter("replication").is_some_and(replicates) {
-        return Err(words(
-            "0A000",
-            "clyra: replication connections do not pass the gate",
-            "a replication stream carries no statements that could be judged",
-            "connect to the server itself for replication and base backups",
-        ));
-    }
-    Ok(())
+    Ok(Reached { server, heard })
+}
+
+/// Turns away who has failed too often of late, whoever that is.
+fn patience(house: &House, peer: IpAddr, user: &str) -> Result<(), Refused> {
+    let Some(wait) = house.throttle.wait(peer, user, Instant::now()) else { return Ok(()) };
+    house.gate.metrics.logins_throttled.increment(1);
+    let seconds = wait.as_secs() + 1;
+    Err(words(
+        "28000",
+        "clyra: too many failed logins",
+        &format!("from this address; the next may be tried in {seconds} s"),
+        "wait, and log in with the right password, token or certificate",
+    ))
 }
 
 impl From<Denied> for Refused {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Left => Self(Vec::new()),
+            Denied::Left | Denied::Stale => Self(Vec::new()),
             Denied::Told { sqlstate, message, hint } => {
                 words(sqlstate, &format!("clyra: {message}"), "", hint)
             }

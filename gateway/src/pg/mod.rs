@@ -6,11 +6,12 @@
 mod cancel;
 mod login;
 mod question;
+mod reach;
 mod relay;
 mod side;
 mod stream;
 
-use crate::{Error, Settings, gate::Gate, secure::Secure, settings::Upstream};
+use crate::{Error, Settings, gate::Gate, login::Throttle, secure::Secure, settings::Upstream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
 use tokio::{
@@ -38,6 +39,8 @@ pub(crate) struct House {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) secure: Arc<Secure>,
     pub(crate) limits: Limits,
+    /// Who has failed to log in of late.
+    pub(crate) throttle: Arc<Throttle>,
     /// One for each client that may be in.
     pub(crate) seats: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
@@ -82,7 +85,15 @@ impl Door {
             limits.clients_max.saturating_add(PLACES_MORE).min(Semaphore::MAX_PERMITS),
         ));
         let seats = Arc::new(Semaphore::new(limits.clients_max.min(Semaphore::MAX_PERMITS)));
-        let house = House { gate, upstream, secure: Arc::clone(&secure), limits, seats, shutdown: watch };
+        let house = House {
+            gate,
+            upstream,
+            secure: Arc::clone(&secure),
+            limits,
+            throttle: Arc::new(Throttle::new()),
+            seats,
+            shutdown: watch,
+        };
         let fallen = Arc::new(Notify::new());
         let mut queues = Vec::new();
         let mut workers = Vec::new();

@@ -6,6 +6,7 @@ use crate::{
 };
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -68,6 +69,16 @@ pub(super) fn settle(stream: &TcpStream) -> io::Result<()> {
 impl Stream {
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
         Self::Tls(Box::new(Protected { stream, owed: 0 }))
+    }
+
+    /// Address of the other side; a local one where it has none.
+    pub(super) fn peer(&self) -> IpAddr {
+        let peer = match self {
+            Self::Tcp(stream) => stream.peer_addr(),
+            Self::Tls(protected) => protected.stream.get_ref().0.peer_addr(),
+            Self::Unix(_) | Self::Gone => return IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip())
     }
 
     /// Whether nobody on the way can read what is sent.

@@ -92,7 +92,12 @@ impl Front {
     }
 
     fn sources(settings: &ClientTls) -> Result<Sources, Error> {
-        let files = [Some(&settings.cert), Some(&settings.key), settings.client_ca.as_ref()];
+        let files = [
+            Some(&settings.cert),
+            Some(&settings.key),
+            settings.client_ca.as_ref(),
+            settings.client_crl.as_ref(),
+        ];
         Sources::read(files.into_iter().flatten().map(std::path::PathBuf::as_path))
     }
 }
@@ -108,9 +113,18 @@ impl Generation {
         let builder = match &settings.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(sources.roots(path)?, provider()).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| pem::fault(path, &error))?)
+                let mut verifier =
+                    WebPkiClientVerifier::builder_with_provider(sources.roots(path)?, provider());
+                if let Some(lists) = &settings.client_crl {
+                    // An unknown or outdated word about a certificate is a no.
+                    verifier = verifier
+                        .with_crls(sources.revocations(lists)?)
+                        .only_check_end_entity_revocation()
+                        .enforce_revocation_expiration();
+                }
+                let path = settings.client_crl.as_ref().unwrap_or(path);
+                let verifier = verifier.build().map_err(|error| pem::fault(path, &error))?;
+                builder.with_client_cert_verifier(verifier)
             }
         };
         let mut config =

@@ -3,7 +3,7 @@
 use crate::Error;
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
 };
 use std::{
     path::{Path, PathBuf},
@@ -52,6 +52,20 @@ impl Sources {
             roots.add(certificate).map_err(|error| fault(path, &error))?;
         }
         Ok(Arc::new(roots))
+    }
+
+    /// Lists of revoked certificates.
+    pub(super) fn revocations(
+        &self,
+        path: &Path,
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+        let found: Result<Vec<_>, _> =
+            CertificateRevocationListDer::pem_slice_iter(self.bytes(path)).collect();
+        match found {
+            Ok(found) if !found.is_empty() => Ok(found),
+            Ok(_) => Err(fault(path, &"holds no list; expected `-----BEGIN X509 CRL-----`")),
+            Err(error) => Err(fault(path, &error)),
+        }
     }
 
     fn bytes(&self, path: &Path) -> &[u8] {

@@ -153,6 +153,16 @@ impl Facts {
         Self { statements: Box::new([gather.into_facts(shape, (0, 0), 1)]), problem: None }
     }
 
+    /// The facts of a replication connection: it copies out what there is.
+    pub fn of_replication() -> Self {
+        let mut gather = Gather::new();
+        gather.note(Verb::CopyOut);
+        gather.reads.add("*".to_owned());
+        gather.tag("replication");
+        let shape = shape::shape("replication");
+        Self { statements: Box::new([gather.into_facts(shape, (0, 0), 1)]), problem: None }
+    }
+
     /// The same facts with what the comments claim.
     fn claiming(mut self, text: &str) -> Self {
         if let Some(claims) = TextClaims::of(text).map(Arc::new) {

@@ -1,22 +1,26 @@
 //! Reads one entry of `callers:`; it never looks at a login.
 
-use super::fields::{Fault, Fields, glob_list, label, list_of, text};
+use super::fields::{Fault, Fields, glob_list, label, list_of, text, word};
 use super::yaml::{Spot, Yaml};
 use super::{kind, mode, unparsed};
 use crate::policy::{CallerEntry, KindOf, Template, WantedClaim};
 
 /// Reads an entry.
 pub(super) fn caller(value: &Spot<Yaml>) -> Result<CallerEntry, Fault> {
-    let fields = Fields::new(value, &["match", "actor", "kind", "tenant", "mode", "unparsed"])?;
+    let fields =
+        Fields::new(value, &["match", "actor", "kind", "tenant", "mode", "unparsed", "replication"])?;
     let place = fields.required("match", matched)?;
     let own = |name| fields.optional(name, |value| own(value, &place));
     let (actor, tenant) = (own("actor")?, own("tenant")?);
     let kind = fields.optional("kind", |value| match text(value)? {
-        word if word.contains('{') => own_kind(value, &place),
+        named if named.contains('{') => own_kind(value, &place),
         _ => kind(value).map(KindOf::Fixed),
     })?;
     let (mode, unparsed) = (fields.optional("mode", mode)?, fields.optional("unparsed", unparsed)?);
-    Ok(CallerEntry { actor, kind, tenant, mode, unparsed, ..place })
+    let words = [("allow", true), ("deny", false)];
+    let replication = fields.optional("replication", |value| word(value, "answer", &words))?;
+    let replication = replication.unwrap_or(false);
+    Ok(CallerEntry { actor, kind, tenant, mode, unparsed, replication, ..place })
 }
 
 fn matched(value: &Spot<Yaml>) -> Result<CallerEntry, Fault> {

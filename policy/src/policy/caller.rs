@@ -47,6 +47,8 @@ pub struct Caller {
     pub(crate) unnamed: Option<Box<str>>,
     pub(crate) mode: Option<Mode>,
     pub(crate) unparsed: Option<Unparsed>,
+    /// It may open replication connections.
+    pub(crate) replication: bool,
     /// A rule that can apply asks for approvals.
     pub(crate) asks_approval: bool,
     /// Places of the rules that can apply, and the digest of the policy in which they have these places.
@@ -55,6 +57,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether it may open replication connections, whose content nobody judges.
+    pub fn may_replicate(&self) -> bool {
+        self.replication && self.unnamed.is_none()
+    }
+
     /// What the caller came in with.
     pub(crate) fn login(&self) -> Login<'_> {
         Login {

@@ -24,6 +24,8 @@ pub(crate) struct CallerEntry {
     pub(crate) tenant: Option<Template>,
     pub(crate) mode: Option<Mode>,
     pub(crate) unparsed: Option<Unparsed>,
+    /// It may open replication connections.
+    pub(crate) replication: bool,
 }
 
 /// A claim's name, and what it may be.

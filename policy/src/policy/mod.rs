@@ -172,6 +172,7 @@ impl Policy {
             unnamed,
             mode: entry.mode,
             unparsed: entry.unparsed,
+            replication: entry.replication,
             asks_approval: false,
             rules: Box::default(),
             digest: Arc::clone(&self.digest),

@@ -65,6 +65,7 @@ fn settings(folder: &Path, server: &Server, recorder: SocketAddr) -> Settings {
         workers: 1,
         tls: None,
         login: None,
+        upstream_password: None,
         limits: clyra_gateway::Limits::default(),
     }
 }

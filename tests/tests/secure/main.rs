@@ -6,7 +6,9 @@ mod callers;
 mod claims;
 mod clients;
 mod logins;
+mod lookups;
 mod papers;
+mod replicas;
 mod servers;
 
 use clyra_tests::House;
@@ -45,4 +47,14 @@ async fn first_receipt(house: &House, run: &str) -> serde_json::Value {
         }
         assert!(Instant::now() < deadline, "no receipt of run `{run}`");
     }
+}
+
+/// The page of metrics.
+fn metrics(house: &House) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut page = std::net::TcpStream::connect(house.addr("metrics").unwrap()).unwrap();
+    page.write_all(b"GET /metrics HTTP/1.1\r\nHost: clyra\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    page.read_to_string(&mut text).unwrap();
+    text
 }

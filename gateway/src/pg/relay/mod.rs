@@ -5,6 +5,7 @@
 mod ask;
 mod bound;
 mod claim;
+mod opaque;
 mod settle;
 mod turn;
 
@@ -57,6 +58,8 @@ struct Pending {
     auth: Option<Auth>,
     /// What it has proved beside its name.
     proof: Arc<Proof>,
+    /// It is a replication connection.
+    replication: bool,
 }
 
 /// Why a session breaks off.
@@ -89,6 +92,7 @@ impl Relay {
                 claims: opened.claims,
                 auth: opened.auth,
                 proof: opened.proof,
+                replication: opened.replication,
             },
             visitor: None,
             began: Instant::now(),
@@ -109,6 +113,9 @@ impl Relay {
             self.hear_server()?;
             if self.visitor.is_none() && self.wire.is_open() {
                 self.let_in();
+                if self.login.replication {
+                    return self.carry_unread().await;
+                }
             }
             if !leaving && self.hear_client().await? {
                 leaving = true;

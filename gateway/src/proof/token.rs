@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What a token says, each claim with its values as texts.
-pub(super) type Claims = BTreeMap<String, Vec<String>>;
+pub(crate) type Claims = BTreeMap<String, Vec<String>>;
 
 /// What a token must be to count.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     keys: Vec<Key>,
     issuer: String,
     audience: String,
@@ -34,7 +34,7 @@ impl Tokens {
     ///
     /// # Errors
     /// The file holds something else, or no such key.
-    pub(super) fn load(jwks: &[u8], issuer: &str, audience: &str, user: &str) -> Result<Self, String> {
+    pub(crate) fn load(jwks: &[u8], issuer: &str, audience: &str, user: &str) -> Result<Self, String> {
         let set: JwkSet =
             serde_json::from_slice(jwks).map_err(|error| format!("is no set of keys: {error}"))?;
         let mut keys = Vec::new();
@@ -54,7 +54,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Why it does not; never with anything of the token itself.
-    pub(super) fn check(&self, token: &str, user: &str) -> Result<Claims, String> {
+    pub(crate) fn check(&self, token: &str, user: &str) -> Result<Claims, String> {
         let header = decode_header(token).map_err(|error| error.to_string())?;
         if header.crit.is_some() {
             return Err("it asks for extensions".to_owned());

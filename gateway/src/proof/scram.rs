@@ -8,7 +8,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 /// What is kept of a password: `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
 #[derive(Clone)]
-pub(super) struct Verifier {
+pub(crate) struct Verifier {
     iterations: u32,
     salt: Vec<u8>,
     stored_key: [u8; 32],
@@ -19,7 +19,7 @@ pub(super) struct Verifier {
 
 /// Why a login comes to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The client does not speak SCRAM as it should.
     Malformed(&'static str),
     /// The client says that it was offered no channel binding, and it was: somebody stands between.
@@ -29,7 +29,7 @@ pub(super) enum Fault {
 }
 
 /// The server's first message is said; the client's proof is to come.
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     verifier: Verifier,
     /// What the client must repeat in `c=`.
     binding: Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) struct Challenge {
 
 impl Verifier {
     /// Reads a verifier as it stands in `pg_authid.rolpassword`.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let (head, keys) = text
             .strip_prefix("SCRAM-SHA-256$")
             .and_then(|rest| rest.split_once('$'))
@@ -62,7 +62,7 @@ impl Verifier {
     }
 
     /// A verifier that nobody can meet, with a salt that stays the same for a user.
-    pub(super) fn mock(salt: [u8; 16]) -> Self {
+    pub(crate) fn mock(salt: [u8; 16]) -> Self {
         Self {
             iterations: ITERATIONS_MIN,
             salt: salt.to_vec(),
@@ -75,7 +75,7 @@ impl Verifier {
 
 /// Answers the client's first message. `end_point` is what a `-PLUS` client binds to; it is `Some` where that was
 /// offered. `own` is the gateway's part of the nonce.
-pub(super) fn challenge(
+pub(crate) fn challenge(
     verifier: Verifier,
     mechanism: &str,
     end_point: Option<&[u8]>,
@@ -110,7 +110,7 @@ pub(super) fn challenge(
 
 impl Challenge {
     /// Checks the client's last message; gives the server's, which proves that it holds the verifier.
-    pub(super) fn finish(self, last: &[u8]) -> Result<String, Fault> {
+    pub(crate) fn finish(self, last: &[u8]) -> Result<String, Fault> {
         let last = std::str::from_utf8(last).map_err(|_| Fault::Malformed("a message is not UTF-8"))?;
         let (without_proof, proof) = last.rsplit_once(",p=").ok_or(Fault::Malformed("no proof"))?;
         let mut attributes = without_proof.split(',');
@@ -143,8 +143,8 @@ fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
 }
 
 /// Without and with channel binding.
-pub(super) const PLAIN: &str = "SCRAM-SHA-256";
-pub(super) const PLUS: &str = "SCRAM-SHA-256-PLUS";
+pub(crate) const PLAIN: &str = "SCRAM-SHA-256";
+pub(crate) const PLUS: &str = "SCRAM-SHA-256-PLUS";
 /// RFC 7677 §4 asks for at least so many; PostgreSQL's default.
 const ITERATIONS_MIN: u32 = 4096;
 /// More would let a file keep clients busy for seconds.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// A line is something else, or names a user again; with its number.
-pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Verifier>, String> {
+pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Verifier>, String> {
     let mut users = BTreeMap::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -1,0 +1,58 @@
+//! The way to the server: connects, and where the gateway logs in for others, goes in with its own credentials. What a
+//! client has proved stands before it.
+
+use super::{
+    House,
+    login::{Refused, words},
+    stream::{self, Stream},
+};
+use crate::login::{Denied, Logins, Talk};
+use bytes::BytesMut;
+use clyra_wire::Startup;
+use std::io;
+
+/// A server, and what it has said that nobody has heard.
+pub(super) struct Reached {
+    pub(super) server: Stream,
+    pub(super) heard: BytesMut,
+}
+
+/// Connects.
+pub(super) async fn connect(house: &House) -> Result<Stream, Refused> {
+    let back = house.secure.back.as_ref();
+    stream::connect(&house.upstream, back).await.map_err(|err| unreachable(house, &err))
+}
+
+/// Connects, and logs in for a client that has proved itself, or for the gateway's own questions.
+pub(super) async fn enter(house: &House, logins: &Logins, startup: &Startup) -> Result<Reached, Refused> {
+    // What was remembered may be outdated in two ways: a password, and what the server knows of settings.
+    let mut chances = 2;
+    loop {
+        let mut server = connect(house).await?;
+        let mut heard = BytesMut::new();
+        let private = server.is_private();
+        let mut talk = Talk { stream: &mut server, inbox: &mut heard };
+        match logins.enter(&mut talk, startup, private).await {
+            Ok(()) => return Ok(Reached { server, heard }),
+            Err(Denied::Stale) if chances > 0 => chances -= 1,
+            Err(denied) => return Err(denied.into()),
+        }
+    }
+}
+
+/// Has the server say what it keeps of a user, where the login file wants that and it is not known.
+pub(super) async fn look_up(house: &House, logins: &Logins, user: &str) -> Result<(), Refused> {
+    let Some((lookup, startup)) = logins.looks_up(user) else { return Ok(()) };
+    let Reached { mut server, mut heard } = enter(house, logins, &startup).await?;
+    let mut talk = Talk { stream: &mut server, inbox: &mut heard };
+    Ok(logins.look_up(&lookup, &mut talk, user).await?)
+}
+
+pub(super) fn unreachable(house: &House, err: &io::Error) -> Refused {
+    words(
+        "08001",
+        &format!("clyra: the server behind the gate, `{}`, cannot be reached", house.upstream),
+        &err.to_string(),
+        "start the server, or correct `--upstream`",
+    )
+}

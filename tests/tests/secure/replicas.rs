@@ -1,0 +1,49 @@
+//! Replication connections: refused, unless the policy lets a caller have them; then carried whole, with a receipt.
+
+use clyra_tests::{House, shadow};
+use std::process::{Command, Output};
+
+fn tool(house: &House, name: &str, words: &[&str]) -> Output {
+    let gate = house.addr("listen").unwrap();
+    Command::new(name)
+        .args(["-h", "127.0.0.1", "-p", &gate.port().to_string(), "-U", "postgres", "-w"])
+        .args(words)
+        .env("PGOPTIONS", "-c clyra.run_id=replica")
+        .output()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn nobody_replicates_unasked() {
+    let house = House::start(&shadow()).await.unwrap();
+    let folder = house.path("backup").display().to_string();
+    for (name, words) in [("pg_basebackup", &["-D", &folder][..]), ("pg_receivewal", &["-D", "/tmp", "-n"])] {
+        let done = tool(&house, name, words);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && said.contains("lets no replication connection"), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_may_and_a_receipt_says_so() {
+    let policy =
+        shadow().replace("rules:", "callers:\n  - match: {user: postgres}\n    replication: allow\nrules:");
+    let house = House::start(&policy.replace("mode: shadow", "mode: enforce")).await.unwrap();
+    let folder = house.path("backup").display().to_string();
+    let done = tool(&house, "pg_basebackup", &["-D", &folder, "-X", "stream", "-c", "fast"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(house.path("backup").join("PG_VERSION").exists());
+    let receipt = crate::first_receipt(&house, "replica").await;
+    let action = &receipt["action"];
+    assert_eq!(
+        (&action["verb"], &action["tags"][0]),
+        (&"copy_out".into(), &"replication".into()),
+        "{receipt}"
+    );
+    assert!(receipt["outcome"]["bytes_out"].as_u64().unwrap() > 0);
+    // The kill switch holds here as everywhere.
+    house.clyra(&["kill", "set", "--level", "block_statements", "--reason", "test"]).unwrap();
+    let done = tool(&house, "pg_basebackup", &["-D", &house.path("other").display().to_string()]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success() && said.contains("kill switch"), "{said}");
+}
