@@ -26,7 +26,7 @@ pub(crate) struct SecureArgs {
     #[arg(long, value_name = "WHEN", requires = "tls_cert")]
     tls: Option<When>,
     /// Login file (YAML): clients log in at the gateway, by SCRAM, token or certificate, and the gateway goes on with
-    /// credentials of its own; docs/operations.md says what stands in it [default: clients log in at the upstream]
+    /// credentials of its own; docs/logins.md says what stands in it [default: clients log in at the upstream]
     #[arg(long, value_name = "FILE")]
     login: Option<PathBuf>,
     /// Environment variable that holds the gateway's own password at the upstream, read once at the start

@@ -10,6 +10,7 @@
 mod bundles;
 mod crash;
 mod faults;
+mod large;
 mod recorder;
 mod refusals;
 mod robust;

@@ -152,6 +152,36 @@ async fn certificates_are_changed_without_a_restart() {
     }
 }
 
+/// libpq's words for a certificate.
+fn shown(papers: &Papers, name: &str) -> String {
+    let (cert, key) = (papers.file(&format!("{name}.pem")), papers.file(&format!("{name}.key")));
+    Command::new("chmod").args(["600", &key]).status().unwrap();
+    format!(" sslcert={cert} sslkey={key}")
+}
+
+#[tokio::test]
+async fn revoked_certificates_are_turned_away() {
+    let papers = certified();
+    papers.sign("ann", "/CN=ann", "URI:urn:ann");
+    papers.sign("bob", "/CN=bob", "URI:urn:bob");
+    papers.revoke(&["bob"]);
+    let (roots, lists) = (papers.file("ca.pem"), papers.file("crl.pem"));
+    let house = house(&papers, &["--tls-client-ca", &roots, "--tls-client-crl", &lists]).await;
+    let gate = house.addr("listen").unwrap();
+    let enters = |name: &str| psql(gate, &(verified(&papers) + &shown(&papers, name)), "select 1").0;
+    assert!(enters("ann") && !enters("bob"));
+    papers.revoke(&["ann"]);
+    Command::new("kill").args(["-HUP", &house.standing["pid"].to_string()]).status().unwrap();
+    let deadline = soon();
+    while enters("ann") {
+        assert!(Instant::now() < deadline, "the new list is not in use");
+    }
+    assert!(enters("bob"));
+    std::fs::write(papers.path("crl.pem"), "nothing").unwrap();
+    Command::new("kill").args(["-HUP", &house.standing["pid"].to_string()]).status().unwrap();
+    assert!(enters("bob") && !enters("ann"), "a list that is none changes nothing");
+}
+
 #[tokio::test]
 async fn clients_show_certificates_where_asked() {
     let papers = certified();
@@ -160,11 +190,6 @@ async fn clients_show_certificates_where_asked() {
     strangers.sign("eve", "/CN=ann", "URI:spiffe://shop.example/agent/ann");
     let house = house(&papers, &["--tls-client-ca", &papers.file("ca.pem")]).await;
     let gate = house.addr("listen").unwrap();
-    let shown = |papers: &Papers, name: &str| {
-        let (cert, key) = (papers.file(&format!("{name}.pem")), papers.file(&format!("{name}.key")));
-        Command::new("chmod").args(["600", &key]).status().unwrap();
-        format!(" sslcert={cert} sslkey={key}")
-    };
     assert!(psql(gate, &(verified(&papers) + &shown(&papers, "ann")), "select 1").0);
     assert!(!psql(gate, &(verified(&papers) + &shown(&strangers, "eve")), "select 1").0);
     assert!(!psql(gate, &(verified(&papers) + " sslcert=/nowhere"), "select 1").0);

@@ -218,4 +218,13 @@ async fn tokens_are_passwords() {
         let (done, said) = psql(gate, &format!("{options} {bad}"), WHO);
         assert!(!done && said.contains("password authentication failed"), "{said}");
     }
+    // Keys are followed: another key's token counts, and the old one's no longer.
+    std::fs::remove_file(scene.path("signer.pem")).unwrap();
+    let newer = format!("{options} user=ann password={}", self::token(scene.folder.path(), "{}"));
+    Command::new("kill").args(["-HUP", &house.standing["pid"].to_string()]).status().unwrap();
+    let deadline = soon();
+    while !psql(gate, &newer, WHO).0 {
+        assert!(Instant::now() < deadline, "the new keys are not in use");
+    }
+    assert!(!psql(gate, &good, WHO).0);
 }

@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod callers;
+mod cancels;
 mod claims;
 mod clients;
 mod logins;
 mod lookups;
 mod papers;
-mod replicas;
 mod servers;
 
 use clyra_tests::House;

@@ -33,6 +33,28 @@ impl Papers {
         self.openssl(&words, name, &["-addext", &names, "-addext", "basicConstraints=critical,CA:FALSE"]);
     }
 
+    /// Writes `crl.pem`, the list of these certificates as revoked.
+    pub(crate) fn revoke(&self, names: &[&str]) {
+        let folder = self.folder.path().display();
+        let config = format!(
+            "[ca]\ndefault_ca=d\n[d]\ndatabase={folder}/index\ncrlnumber={folder}/number\ndefault_md=sha256\n\
+             default_crl_days=2\n"
+        );
+        std::fs::write(self.path("ca.conf"), config).unwrap();
+        std::fs::write(self.path("index"), "").unwrap();
+        std::fs::write(self.path("number"), "01\n").unwrap();
+        let (config, key, ca) = (self.file("ca.conf"), self.file("ca.key"), self.file("ca.pem"));
+        let own = ["ca", "-config", &config, "-keyfile", &key, "-cert", &ca];
+        let run = |words: &[&str]| {
+            let done = Command::new("openssl").args(own).args(words).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        };
+        for name in names {
+            run(&["-revoke", &self.file(&format!("{name}.pem"))]);
+        }
+        run(&["-gencrl", "-out", &self.file("crl.pem")]);
+    }
+
     /// Gives a key to the user that PostgreSQL runs as.
     pub(crate) fn hand_to_postgres(&self, name: &str) {
         if rustix::process::geteuid().is_root() {

@@ -5,4 +5,5 @@
 mod copies;
 mod login;
 mod relay;
+mod replicas;
 mod tools;

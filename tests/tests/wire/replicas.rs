@@ -1,7 +1,10 @@
 //! Replication connections: refused, unless the policy lets a caller have them; then carried whole, with a receipt.
 
-use clyra_tests::{House, shadow};
-use std::process::{Command, Output};
+use clyra_tests::{House, receipts, shadow};
+use std::{
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
 
 fn tool(house: &House, name: &str, words: &[&str]) -> Output {
     let gate = house.addr("listen").unwrap();
@@ -11,6 +14,18 @@ fn tool(house: &House, name: &str, words: &[&str]) -> Output {
         .env("PGOPTIONS", "-c clyra.run_id=replica")
         .output()
         .unwrap()
+}
+
+/// The first receipt of the run, once it is there.
+async fn receipt(house: &House) -> serde_json::Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = house.cut("replica").await.map(|bundle| receipts(&bundle)).unwrap_or_default();
+        if let Some(first) = found.first() {
+            return first.clone();
+        }
+        assert!(Instant::now() < deadline);
+    }
 }
 
 #[tokio::test]
@@ -33,7 +48,7 @@ async fn a_caller_may_and_a_receipt_says_so() {
     let done = tool(&house, "pg_basebackup", &["-D", &folder, "-X", "stream", "-c", "fast"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(house.path("backup").join("PG_VERSION").exists());
-    let receipt = crate::first_receipt(&house, "replica").await;
+    let receipt = receipt(&house).await;
     let action = &receipt["action"];
     assert_eq!(
         (&action["verb"], &action["tags"][0]),
