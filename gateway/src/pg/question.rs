@@ -13,13 +13,6 @@ pub(super) struct Question {
     pub(super) bytes: u64,
 }
 
-impl Question {
-    /// It says or runs something, rather than to bind values to it.
-    pub(super) fn says(&self) -> bool {
-        !matches!(self.kind, Kind::Bind)
-    }
-}
-
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Query,

@@ -41,9 +41,8 @@ async fn nobody_replicates_unasked() {
 
 #[tokio::test]
 async fn a_caller_may_and_a_receipt_says_so() {
-    let policy =
-        shadow().replace("rules:", "callers:\n  - match: {user: postgres}\n    replication: allow\nrules:");
-    let house = House::start(&policy.replace("mode: shadow", "mode: enforce")).await.unwrap();
+    let policy = format!("{ALLOWED}rules: [{{id: no-drop, deny_verbs: [drop]}}]\n");
+    let house = House::start(&policy).await.unwrap();
     let folder = house.path("backup").display().to_string();
     let done = tool(&house, "pg_basebackup", &["-D", &folder, "-X", "stream", "-c", "fast"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -62,3 +61,19 @@ async fn a_caller_may_and_a_receipt_says_so() {
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(!done.status.success() && said.contains("kill switch"), "{said}");
 }
+
+#[tokio::test]
+async fn rules_about_tables_hold_a_replica_back() {
+    let policy = format!("{ALLOWED}rules: [{{id: secrets, deny_tables: [secrets]}}]\n");
+    let house = House::start(&policy).await.unwrap();
+    let done = tool(&house, "pg_basebackup", &["-D", &house.path("backup").display().to_string()]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success() && said.contains("rule `secrets`"), "{said}");
+}
+
+const ALLOWED: &str = "\
+name: replicas
+version: 1
+mode: enforce
+callers: [{match: {user: postgres}, replication: allow}]
+";

@@ -12,7 +12,7 @@ impl Relay {
     pub(super) async fn carry_unread(&mut self) -> Result<(), Broken> {
         let Some(visitor) = self.visitor.as_mut() else { return Ok(()) };
         let known = self.house.gate.know(visitor, Arc::new(Facts::of_replication()));
-        let arrival = Arrival { began: self.began, bytes: 0 };
+        let arrival = Arrival { began: self.began, bytes: 0, portal: false };
         let ticket = match self.house.gate.pass(visitor, known, arrival, &|_| None).await {
             Passage::Go(ticket) => ticket,
             Passage::Shut(error) => {

@@ -57,7 +57,7 @@ impl Relay {
                     };
                     let bytes = ask.bytes();
                     match question(&self.house.gate, visitor, &self.wire, ask) {
-                        Some(question) if question.says() && self.hears_claim(&question) => {}
+                        Some(question) if self.hears_claim(&question) => {}
                         Some(question) => self.put_before_gate(question).await?,
                         None => {
                             self.wire.defer_bind();
