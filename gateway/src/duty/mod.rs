@@ -1,6 +1,7 @@
 //! Duties: carries out what a rule leaves with a message that passes. It decides nothing beyond what its duty says.
 
 mod caps;
+mod cost;
 mod journal;
 mod ledger;
 mod meter;
@@ -8,3 +9,4 @@ mod meter;
 mod tests;
 
 pub(crate) use caps::{Caps, Grant, Sharers};
+pub(crate) use cost::{PlanValues, explain, too_costly};

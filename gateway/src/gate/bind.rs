@@ -1,6 +1,8 @@
-//! What becomes of values that are bound: which of them are the caller's tenant. It keeps no value.
+//! What becomes of values that are bound: which of them are the caller's tenant. It keeps no value but for a plan that
+//! is asked for when the portal runs.
 
 use super::{Gate, Known, Visitor};
+use crate::duty::PlanValues;
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Policy};
 use clyra_wire::values;
@@ -22,27 +24,29 @@ impl Gate {
         bytes: usize,
     ) -> Option<Arc<Known>> {
         if !Policy::has_parameters(&known.facts) {
-            return Some(known.with(Some(Bound::of("", std::iter::empty()))));
+            return Some(known.with(Some(Bound::of("", std::iter::empty())), None));
         }
         if body.is_none() && bytes <= BIND_BYTES_MAX {
             return None;
         }
         let types = known.types.load();
         let types = types.as_deref().map_or(&[][..], |types| types);
+        let plan = visitor.force.policy.asks_plans(&visitor.caller);
+        let plan = if plan { body.and_then(|body| PlanValues::of(body, types)) } else { None };
         // What is too long to be looked at, or cannot be read, holds nothing.
         let values = body.and_then(values).unwrap_or_default();
         let values = values.iter().enumerate();
         let values =
             values.map(|(at, value)| (value.binary, types.get(at).copied().unwrap_or(0), value.bytes));
         let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
-        Some(known.with(Some(Bound::of(tenant, values))))
+        Some(known.with(Some(Bound::of(tenant, values)), plan))
     }
 }
 
 impl Known {
-    fn with(&self, bound: Option<Bound>) -> Arc<Self> {
+    fn with(&self, bound: Option<Bound>, plan: Option<PlanValues>) -> Arc<Self> {
         let (facts, shapes) = (Arc::clone(&self.facts), Arc::clone(&self.shapes));
-        Arc::new(Self { facts, shapes, types: ArcSwapOption::empty(), bound })
+        Arc::new(Self { facts, shapes, types: ArcSwapOption::empty(), bound, plan })
     }
 }
 

@@ -2,11 +2,18 @@
 //! complete. The relay asks and obeys; nothing here touches a socket.
 
 use super::{Gate, Ticket, clock, settle::bound};
+use crate::duty::{PlanValues, explain, too_costly};
 use clyra_policy::{Breach, Charge, Unit};
-use clyra_wire::{Completion, Far, Refusal, error_response};
+use clyra_wire::{Completion, Far, OwnAnswer, Refusal, error_response};
 use uuid::Uuid;
 
 impl Ticket {
+    /// Something must be asked or seen of it, beside what it asks for.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let costs = |charge: &Charge| matches!(charge, Charge::Cost { .. });
+        self.is_watched() || self.decision.duties().iter().any(|duty| costs(&duty.charge))
+    }
+
     /// Something of it must be seen before the client sees it.
     pub(crate) fn is_watched(&self) -> bool {
         let watches = |charge: &Charge| match charge {
@@ -15,6 +22,25 @@ impl Ticket {
             Charge::Cost { .. } => false,
         };
         self.decision.duties().iter().any(|duty| duty.enforced && watches(&duty.charge))
+    }
+
+    /// The duties about cost, and the statements that they are about: what to ask the planner. `all` says whether those
+    /// in shadow mode are carried out as well.
+    pub(crate) fn costs(&self, all: bool) -> Vec<(usize, usize)> {
+        let statements = self.known.facts.statements.len();
+        let duties = self.decision.duties().iter().enumerate();
+        duties
+            .filter(|(_, duty)| matches!(duty.charge, Charge::Cost { .. }) && (all || duty.enforced))
+            .flat_map(|(at, duty)| {
+                (0..statements).filter(|place| duty.statements.contains(*place)).map(move |place| (at, place))
+            })
+            .collect()
+    }
+
+    /// The question for the plan of a statement of it, and its values.
+    pub(crate) fn plan_of(&self, place: usize) -> Option<(String, PlanValues)> {
+        let sql = explain(self.known.facts.statements.get(place)?)?;
+        Some((sql, self.known.plan.clone().unwrap_or_default()))
     }
 
     /// How far the answer of the statement at `place` may go.
@@ -110,6 +136,35 @@ impl Gate {
             }
         }
         Ok(())
+    }
+
+    /// What the planner says of a statement: what the client reads instead of it, where it costs too much.
+    pub(crate) fn priced(
+        &self,
+        ticket: &mut Ticket,
+        at: usize,
+        place: usize,
+        plan: &OwnAnswer,
+    ) -> Option<Vec<u8>> {
+        let duty = ticket.decision.duties().get(at)?.clone();
+        let Charge::Cost { max, .. } = duty.charge else { return None };
+        let breach = too_costly(plan, max)?;
+        if !duty.enforced {
+            self.metrics.spoke(&duty.rule, breach.verdict, false);
+            ticket.decision.breach(&duty, &breach);
+            return None;
+        }
+        let ours = self.too_far(ticket, place, at, &breach);
+        let Some(error) = &plan.error else { return Some(ours) };
+        // The server's own words say best what is wrong with the statement.
+        let receipt = ticket.breached.map(|(_, id)| id).unwrap_or_default();
+        Some(error_response(&Refusal {
+            sqlstate: str::from_utf8(&error.sqlstate).unwrap_or("54000"),
+            message: &error.message,
+            detail: &format!("Rule: {}; reason: {}; its plan was asked for.", duty.rule, breach.reason),
+            hint: &format!("receipt {receipt}"),
+            position: None,
+        }))
     }
 
     /// The rule speaks, and the client is told.

@@ -115,7 +115,6 @@ impl Gate {
         let run = visitor.run_of(&known.facts);
         let moment = Asked { portal: arrival.portal, run: run.as_deref(), level: self.kill.level(), at_us };
         let mut decision = visitor.judge(&known, &moment, prepared);
-        settle::unmet(&mut decision);
         let sharers = visitor.sharers(run.as_deref());
         let grants = self.caps.take(sharers, &mut decision, known.facts.statements.len(), at_us);
         let decided_us = clock::micros(asked);
@@ -249,7 +248,7 @@ impl Gate {
             .iter()
             .map(|statement| ascii(&self.secret.of_hash("shape", tenant, &statement.shape)))
             .collect();
-        Arc::new(Known { facts, shapes, types: ArcSwapOption::empty(), bound: None })
+        Arc::new(Known { facts, shapes, types: ArcSwapOption::empty(), bound: None, plan: None })
     }
 
     /// Reads the policy file again; a broken file keeps the policy in force.

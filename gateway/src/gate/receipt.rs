@@ -2,7 +2,7 @@
 
 use super::{Gate, Visitor, clock};
 use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft, RunClaims};
-use crate::duty::Grant;
+use crate::duty::{Grant, PlanValues};
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Decision, Facts};
 use clyra_spec::{Phase, Status};
@@ -19,6 +19,8 @@ pub(crate) struct Known {
     pub(crate) types: ArcSwapOption<Box<[u32]>>,
     /// For a portal: which of its values are the caller's tenant.
     pub(super) bound: Option<Bound>,
+    /// For a portal under a bound of cost: its values.
+    pub(super) plan: Option<PlanValues>,
 }
 
 /// A message that was let pass, until it is settled.

@@ -57,20 +57,6 @@ impl Gate {
     }
 }
 
-/// Refuses what has a duty that is not carried out here: in doubt the gate is shut.
-pub(super) fn unmet(decision: &mut Decision) {
-    let Some(duties) = decision.duties.clone() else { return };
-    let is_met = |duty: &Duty| !matches!(duty.charge, Charge::Cost { .. });
-    if let Some(duty) = duties.iter().find(|duty| duty.enforced && !is_met(duty)) {
-        let what = "a statement whose bound this door does not enforce".to_owned();
-        let hint = "put the rule into shadow mode".to_owned();
-        decision.breach(
-            duty,
-            &Breach { verdict: Verdict::Deny, reason: "duty_unmet", sqlstate: "0A000", what, hint },
-        );
-    }
-}
-
 /// What a statement that completed has used.
 fn units(of: Unit, done: Completion) -> u64 {
     match of {

@@ -40,6 +40,22 @@ pub fn values(body: &[u8]) -> Option<Vec<BoundValue<'_>>> {
     Some(values)
 }
 
+/// Formats and values of a whole `Bind` body, as they are, without names and the formats of results; nothing when the
+/// server could not read them either.
+pub fn bound_values(body: &[u8]) -> Option<&[u8]> {
+    let (_portal, rest) = crate::frame::cstr(body)?;
+    let (_statement, start) = crate::frame::cstr(rest)?;
+    let mut rest = start;
+    let formats = count(&mut rest)?;
+    (_, rest) = rest.split_at_checked(formats * 2)?;
+    for _ in 0..count(&mut rest)? {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        (_, rest) = behind.split_at_checked(length)?;
+    }
+    start.get(..start.len() - rest.len())
+}
+
 /// Numbers of the types of parameters: a count of 16 bits, then 32 bits each, as far as they are there.
 pub(crate) fn types(body: &[u8]) -> Box<[u32]> {
     let (types, _) = body.get(2..).unwrap_or_default().as_chunks::<4>();

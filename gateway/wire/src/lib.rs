@@ -34,7 +34,7 @@ mod session;
 mod startup;
 
 pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
-pub use bind::{BoundValue, values};
+pub use bind::{BoundValue, bound_values, values};
 pub use error::WireError;
 pub use session::{
     Answered, Ask, Completion, End, Far, Heard, OwnAnswer, OwnError, OwnQuestion, Prelude, Refer, Refused,

@@ -177,6 +177,11 @@ impl Link {
         source.readings.get_or_init(|| read(&source.text)).get(self.place)
     }
 
+    /// The text of the whole message.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.source.as_deref().map(|source| &*source.text)
+    }
+
     /// The character, from 1, at a byte of the message.
     pub(crate) fn character(&self, at: u32) -> u32 {
         let at = usize::try_from(at).unwrap_or(usize::MAX);

@@ -1,6 +1,7 @@
 //! What must hold of values that come at Bind; it never decodes more than it can compare exactly.
 
 use crate::blocks::Name;
+use crate::duty::Charge;
 use crate::{Caller, Facts, Policy};
 
 /// What is known of the values of a message's parameters.
@@ -72,7 +73,14 @@ impl Policy {
     /// Whether any rule for this caller looks at values that come at Bind.
     pub fn looks_at_binds(&self, caller: &Caller) -> bool {
         let caller = self.known(caller);
-        self.rules_of(&caller).any(|rule| rule.guard.fence().is_some())
+        self.rules_of(&caller).any(|rule| rule.guard.fence().is_some()) || self.asks_plans(&caller)
+    }
+
+    /// Whether any rule for this caller bounds what a plan costs.
+    pub fn asks_plans(&self, caller: &Caller) -> bool {
+        let caller = self.known(caller);
+        self.has_duties
+            && self.rules_of(&caller).any(|rule| matches!(rule.guard.charge(), Some(Charge::Cost { .. })))
     }
 
     /// Whether any statement of a message has a parameter.

@@ -175,6 +175,12 @@ impl Guard {
 }
 
 impl StatementFacts {
+    /// Its own text, where it is at hand.
+    pub fn text(&self) -> Option<&str> {
+        let (start, length) = (usize::try_from(self.span.0).ok()?, usize::try_from(self.span.1).ok()?);
+        self.blocks.text()?.get(start..start.checked_add(length)?)
+    }
+
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|one| &**one == tag)
     }

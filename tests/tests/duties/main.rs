@@ -8,6 +8,7 @@
 )]
 
 mod caps;
+mod cost;
 mod rows;
 
 use clyra_tests::{House, receipts};

@@ -35,8 +35,8 @@ impl Relay {
         match (passage, question.kind) {
             (None | Some(Passage::Go(_)), Kind::Bind) => self.wire.allow_bind(question.known),
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => self.wire.allow_parse(question.known),
-            (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if ticket.is_watched() => {
-                self.run_watched(ticket, question.kind).await?;
+            (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if ticket.is_bounded() => {
+                self.run_bounded(ticket, question.kind).await?;
             }
             (Some(Passage::Go(ticket)), Kind::Query) => {
                 self.open_bytes += ticket.bytes_in;

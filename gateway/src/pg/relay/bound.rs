@@ -6,26 +6,59 @@ use crate::{gate::Ticket, pg::question::Kind};
 use clyra_wire::{Completion, End, OwnAnswer, Refusal, Refused, error_response};
 
 impl Relay {
-    /// Sends a message on under the watch of its bounds.
-    pub(super) async fn run_watched(&mut self, ticket: Box<Ticket>, kind: Kind) -> Result<(), Broken> {
+    /// Sends on a message that has bounds.
+    pub(super) async fn run_bounded(&mut self, mut ticket: Box<Ticket>, kind: Kind) -> Result<(), Broken> {
         self.settled().await?;
+        if let Some(error) = self.price(&mut ticket).await? {
+            self.not_sent(&ticket, error);
+            return Ok(());
+        }
+        if ticket.is_watched() {
+            return self.run_watched(ticket, kind).await;
+        }
+        self.allow(ticket, kind);
+        Ok(())
+    }
+
+    /// Asks the planner what the message will cost; gives what the client reads instead where that is too much.
+    async fn price(&mut self, ticket: &mut Ticket) -> Result<Option<Vec<u8>>, Broken> {
+        // A question that fails would abort the client's transaction: no rule in shadow mode may do that.
+        let costs = ticket.costs(self.wire.is_idle());
+        for (at, place) in costs {
+            let Some((sql, values)) = ticket.plan_of(place) else { continue };
+            let plan = self.ask_server(values.question(&sql)).await?;
+            if plan.skipped {
+                break;
+            }
+            if let Some(error) = self.house.gate.priced(ticket, at, place, &plan) {
+                return Ok(Some(error));
+            }
+        }
+        Ok(None)
+    }
+
+    fn allow(&mut self, ticket: Box<Ticket>, kind: Kind) {
+        if matches!(kind, Kind::Query) {
+            self.open_bytes += ticket.bytes_in;
+            self.wire.allow_query(ticket);
+        } else {
+            self.wire.allow_execute(ticket);
+        }
+    }
+
+    /// Sends a message on under the watch of its bounds.
+    async fn run_watched(&mut self, ticket: Box<Ticket>, kind: Kind) -> Result<(), Broken> {
         // A simple query is committed before the server says what it did, so that it needs a block around it.
         let wrapped = matches!(kind, Kind::Query) && self.wire.status() == b'I';
         if wrapped {
             let begun = self.ask_server("BEGIN").await?;
             if !begun.completed() || self.wire.status() != b'T' {
-                self.not_begun(&ticket, &begun);
+                self.not_sent(&ticket, failed(&begun));
                 return Ok(());
             }
         }
         let far = ticket.far(0);
-        match kind {
-            Kind::Query => {
-                self.open_bytes += ticket.bytes_in;
-                self.wire.allow_query(ticket);
-            }
-            _ => self.wire.allow_execute(ticket),
-        }
+        self.allow(ticket, kind);
         self.wire.watch(far, wrapped);
         Ok(())
     }
@@ -49,9 +82,8 @@ impl Relay {
         }
     }
 
-    /// No block could be opened: nothing is sent on.
-    fn not_begun(&mut self, ticket: &Ticket, answer: &OwnAnswer) {
-        let error = failed(answer);
+    /// What was let pass is not sent on after all.
+    fn not_sent(&mut self, ticket: &Ticket, error: Vec<u8>) {
         if let Some(visitor) = &self.visitor {
             self.house.gate.settle(visitor, ticket, Some(&End { skipped: true, ..End::default() }));
         }
