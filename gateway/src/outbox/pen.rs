@@ -140,7 +140,7 @@ impl Pen {
                 upstream_us: whole(outcome.upstream_us),
             }),
             phase: draft.phase,
-            run: draft.run.as_deref().map(|claims| run(claims, run_seq, detail)),
+            run: draft.run.as_deref().filter(|_| run_seq > 0).map(|claims| run(claims, run_seq, detail)),
             stream: self.stream(seq),
             target: Target {
                 database: detail.label(&card.database),

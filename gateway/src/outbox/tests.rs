@@ -93,6 +93,22 @@ fn entries_are_canonical_and_one_that_is_too_long_loses_its_lists() {
     assert_eq!((&gap["kind"], &gap["count"], &gap["last_seq"]), (&"gap".into(), &1.into(), &3.into()));
 }
 
+#[test]
+fn runs_beyond_all_bounds_bear_no_run() {
+    let mut issuer = issuer();
+    let mut last = Value::Null;
+    for number in 0..1_001 {
+        let mut page = Page::default();
+        assert!(issuer.issue(&mut page, &receipt(Some(&claims(&format!("r{number}")))), 0));
+        last = serde_json::from_slice(page.entries().last().unwrap()).unwrap();
+    }
+    assert_eq!((&last["kind"], &last["run"]), (&"receipt".into(), &Value::Null));
+    let mut page = Page::default();
+    assert!(issuer.issue(&mut page, &receipt(Some(&claims("r0"))), 0), "known ones go on");
+    let known: Value = serde_json::from_slice(page.entries().last().unwrap()).unwrap();
+    assert_eq!(known["run"]["run_seq"], 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_durable_survives_a_crash_and_the_crash_is_told() {
     let house = House::new();
