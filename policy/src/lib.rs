@@ -70,7 +70,7 @@ pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
 pub use engine::{Breach, Decision, Refusal};
 pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
-pub use fence::{Binds, Bound, TenantParameter, is_tenant};
+pub use fence::{Binds, Bound, Pin, TenantParameter, is_tenant};
 pub use memo::FactsMemo;
 pub use policy::{Approvals, Approver, Caller, Evidence, Given, Login, Moment, OnFull, Policy, Proof};
 pub use verbs::Verbs;

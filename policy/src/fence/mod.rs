@@ -11,8 +11,11 @@
 mod bind;
 mod block;
 mod catalog;
+mod pin;
 
 pub use bind::{Binds, Bound, TenantParameter, is_tenant};
+pub use pin::Pin;
+pub(crate) use pin::Pinned;
 
 use crate::blocks::{Change, Does, Name, Operand, Reading, Value};
 use crate::known;

@@ -13,7 +13,7 @@ pub(crate) use session::{is_core, is_core_name};
 pub(crate) use window::{Consent, DAYS, Window};
 
 use crate::duty::{self, Charge};
-use crate::fence::Fence;
+use crate::fence::{Fence, Pinned};
 use crate::policy::{ColumnPattern, Glob, Moment, TablePattern};
 use crate::{Caller, Facts, Filter, StatementFacts, Verbs};
 use clyra_spec::Verb;
@@ -57,6 +57,8 @@ pub(crate) enum Guard {
     RequireApproval(Consent),
     /// Rows of other tenants than the caller's.
     TenantFence(Box<Fence>),
+    /// The same, by the server's row-level security and a setting that the session is pinned to.
+    Pinned(Box<Pinned>),
     /// More than one statement in a message.
     SingleStatement,
     /// More than this at run time, which the gateway must see to.
@@ -113,6 +115,7 @@ impl Guard {
             Self::NoCrossJoin => size::no_cross_join(statement),
             Self::SessionLock { allow } => session::lock(allow, statement),
             Self::TenantFence(fence) => tenant::tenant_fence(fence, statement, caller, moment),
+            Self::Pinned(pinned) => tenant::pinned(pinned, statement, caller, moment),
         }
     }
 
@@ -144,6 +147,14 @@ impl Guard {
                 window::require_approval(consent, statement, caller, moment, true)
             }
             _ => self.statement(statement, caller, moment),
+        }
+    }
+
+    /// What the session is pinned to, if it is a fence of that style.
+    pub(crate) fn pinned(&self) -> Option<&Pinned> {
+        match self {
+            Self::Pinned(pinned) => Some(pinned),
+            _ => None,
         }
     }
 

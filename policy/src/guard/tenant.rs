@@ -2,7 +2,7 @@
 //! by itself.
 
 use super::{Finding, session};
-use crate::fence::{Fence, TenantParameter};
+use crate::fence::{Fence, Pinned, TenantParameter};
 use crate::{Binds, Caller, Moment, StatementFacts};
 use clyra_spec::Verb;
 
@@ -63,6 +63,41 @@ pub(super) fn tenant_fence(
             })
         }
     }
+}
+
+/// What speaks against a statement of a session that row-level security fences: that the session is not pinned, that
+/// the statement could change the pin, or that row-level security does not look at it.
+pub(super) fn pinned(
+    pinned: &Pinned,
+    statement: &StatementFacts,
+    caller: &Caller,
+    moment: &Moment<'_>,
+) -> Option<Finding> {
+    if statement.verb == Verb::Empty {
+        return None;
+    }
+    let finding = |reason, what: String, hint: &str| {
+        Some(Finding { reason, what, hint: hint.to_owned(), position: Some(statement.position) })
+    };
+    let held = |(setting, tenant): &(Box<str>, Box<str>)| {
+        *setting == pinned.setting && caller.tenant.as_ref() == Some(tenant)
+    };
+    if moment.pinned.is_some_and(|pins| !pins.iter().any(held)) {
+        let what = format!("a session that is not pinned to `{}`", pinned.setting);
+        return finding("fence_unpinned", what, "connect again; the gateway pins a session as it begins");
+    }
+    if let Some(locked) = session::lock(&[], statement) {
+        return Some(locked);
+    }
+    if statement.details.keeps_code {
+        let what = "code that is kept for later, and could change the pin".to_owned();
+        return finding("fence_statement", what, "let the owner of the tables make functions");
+    }
+    let truncated = statement.verbs.contains(Verb::Truncate).then(|| {
+        statement.writes.iter().find(|name| pinned.tables.iter().any(|one| one.matches(name, &caller.user)))
+    });
+    let table = truncated.flatten()?;
+    finding("fence_whole", format!("TRUNCATE of `{table}`, which no row-level security holds"), "use DELETE")
 }
 
 /// Whether a parameter is the caller's tenant, or will turn out to be before the statement runs.

@@ -16,6 +16,8 @@ pub struct Moment<'a> {
     pub approvals: Approvals<'a>,
     /// What is known of values that come at Bind.
     pub binds: Binds<'a>,
+    /// The settings, with their tenants, that the session is pinned to; nothing where pins are not looked at.
+    pub pinned: Option<&'a [(Box<str>, Box<str>)]>,
 }
 
 impl Moment<'_> {

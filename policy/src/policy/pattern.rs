@@ -19,6 +19,10 @@ impl Glob {
         fits(self.0.as_bytes(), text.as_bytes(), |one, other| one.eq_ignore_ascii_case(&other))
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     fn is_everything(&self) -> bool {
         self.0.bytes().all(|byte| byte == b'*')
     }
@@ -61,6 +65,11 @@ impl TablePattern {
         };
         let whole = schema != Some("") && !table.is_empty() && split(table).1.is_none();
         whole.then(|| Self { schema: schema.map(Glob::new), table: Glob::new(table) })
+    }
+
+    /// The part about the table's own name.
+    pub(crate) fn table(&self) -> &Glob {
+        &self.table
     }
 
     /// Whether a table of that name may be meant. Case is ignored: a quoted name that differs only in case
