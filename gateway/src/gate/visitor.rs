@@ -7,7 +7,7 @@ use crate::{
     draft::{Draft, RunClaims, SessionCard},
     duty::Sharers,
 };
-use clyra_policy::{Binds, Caller, Decision, Facts, Login, Moment, Proof};
+use clyra_policy::{Binds, Caller, Decision, Facts, Login, Moment, Pin, Proof};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -29,6 +29,9 @@ pub(crate) struct Visitor {
     path_changed: bool,
     /// The policy looks at values that come at Bind.
     pub(super) binds_asked: bool,
+    /// The policy wants the session to be pinned, and what it is pinned to.
+    to_pin: bool,
+    pub(crate) pinned: Vec<(Box<str>, Box<str>)>,
 }
 
 /// The moment at which a message is asked about.
@@ -60,6 +63,7 @@ impl Visitor {
             change_intent: asked.run.and_then(|run| run.change_intent.as_deref()),
             path_changed: self.path_changed,
             binds,
+            pinned: self.to_pin.then_some(&*self.pinned),
             ..Moment::default()
         };
         self.force.policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared)
@@ -128,6 +132,7 @@ impl Gate {
         let card = Arc::new(self.card(login, &caller, auth));
         let run = claims::run(claims.now()).map(Arc::new);
         let binds_asked = force.policy.looks_at_binds(&caller);
+        let to_pin = !force.policy.pins(&caller).is_empty();
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
         }
@@ -144,6 +149,8 @@ impl Gate {
             run,
             path_changed: false,
             binds_asked,
+            to_pin,
+            pinned: Vec::new(),
         }
     }
 
@@ -159,6 +166,11 @@ impl Gate {
             let (joined, left) = (visitor.run.clone().map(Draft::RunJoin), before.map(Draft::RunLeave));
             joined.into_iter().chain(left).for_each(|draft| self.outbox.put(draft));
         }
+    }
+
+    /// What the visitor's session must be pinned to before its first statement.
+    pub(crate) fn pins(&self, visitor: &Visitor) -> Vec<Pin> {
+        visitor.force.policy.pins(&visitor.caller)
     }
 
     /// A visitor leaves.
@@ -183,6 +195,7 @@ impl Gate {
             tenant: None,
         };
         visitor.caller = force.policy.caller_with(&login, &visitor.proof);
+        visitor.to_pin = !force.policy.pins(&visitor.caller).is_empty();
         visitor.binds_asked = force.policy.looks_at_binds(&visitor.caller);
         visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
     }

@@ -5,8 +5,11 @@ use crate::{
     frame::{HEAD_BYTES, cstr},
 };
 
+/// Name, text, and what stands behind them.
+type Parsed<'b> = (&'b [u8], &'b [u8], &'b [u8]);
+
 /// `Parse`: name, text, and what stands behind them.
-pub(crate) fn parse(body: &[u8]) -> Result<(&[u8], &[u8], &[u8]), WireError> {
+pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, WireError> {
     let malformed = WireError::Malformed { tag: b'P', what: "name or text without an end" };
     let (name, rest) = cstr(body).ok_or_else(|| malformed.clone())?;
     let (sql, types) = cstr(rest).ok_or(malformed)?;

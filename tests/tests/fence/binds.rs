@@ -1,6 +1,7 @@
 //! Values that are bound through the gateway: the caller's tenant passes, in every form, and nothing else does.
 
-use clyra_tests::{House, refusal};
+use super::reason;
+use clyra_tests::House;
 use tokio_postgres::Client;
 
 const POLICY: &str = "
@@ -34,17 +35,6 @@ async fn rows(client: &Client, sql: &str, values: &[&(dyn tokio_postgres::types:
         Ok(rows) => rows.len().to_string(),
         Err(error) => reason(error),
     }
-}
-
-fn reason(error: tokio_postgres::Error) -> String {
-    let refused = refusal(error);
-    let detail = refused.detail().unwrap_or_default();
-    detail
-        .split("reason: ")
-        .nth(1)
-        .and_then(|rest| rest.split(';').next())
-        .unwrap_or(refused.message())
-        .to_owned()
 }
 
 #[tokio::test]

@@ -1,4 +1,17 @@
 //! The tenant fence on real servers: what the proof lets pass, and what the gateway makes of it.
 
 mod binds;
+mod pins;
 mod random;
+
+/// The reason of a refusal, or the server's own words.
+fn reason(error: tokio_postgres::Error) -> String {
+    let refused = clyra_tests::refusal(error);
+    let detail = refused.detail().unwrap_or_default();
+    detail
+        .split("reason: ")
+        .nth(1)
+        .and_then(|rest| rest.split(';').next())
+        .unwrap_or(refused.message())
+        .to_owned()
+}

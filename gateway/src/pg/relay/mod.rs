@@ -6,6 +6,7 @@ mod ask;
 mod bound;
 mod claim;
 mod opaque;
+mod pin;
 mod settle;
 mod turn;
 
@@ -70,6 +71,8 @@ enum Broken {
     LoginTimeout,
     /// The server owes the gateway an answer for too long.
     Unanswered,
+    /// Row-level security would not hold the session.
+    Unfenced(String),
 }
 
 impl Relay {
@@ -113,6 +116,7 @@ impl Relay {
             self.hear_server()?;
             if self.visitor.is_none() && self.wire.is_open() {
                 self.let_in();
+                self.pin().await?;
                 if self.login.replication {
                     return self.carry_unread().await;
                 }
@@ -165,6 +169,7 @@ impl Relay {
         let (sqlstate, message) = match broken {
             Broken::Io => return,
             Broken::Wire(err) => ("08P01", format!("clyra: {err}")),
+            Broken::Unfenced(message) => ("42501", message.clone()),
             Broken::Shutdown => ("57P01", "clyra: the gateway is shutting down".to_owned()),
             Broken::Unanswered => {
                 ("08006", "clyra: the server does not answer the gateway's own question".to_owned())
