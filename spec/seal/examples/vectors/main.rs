@@ -6,7 +6,11 @@
     reason = "a maker of test data may stop at the first surprise, and lists are long"
 )]
 
+mod forge;
+mod gateway;
+mod keyless;
 mod make;
+mod recorder;
 mod story;
 
 use std::{fs, path::Path};
@@ -15,6 +19,8 @@ fn main() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors"));
     fs::create_dir_all(folder).unwrap();
     for (name, content) in make::files() {
-        fs::write(folder.join(name), content).unwrap();
+        let path = folder.join(&name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
     }
 }

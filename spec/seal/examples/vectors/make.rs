@@ -1,214 +1,182 @@
-//! The bundles of `spec/vectors`, good and bad. It never reads a clock or a random byte.
+//! The bundles of `spec/vectors`, good and bad, by name. It never reads a clock or a random byte.
 
-use super::story::{self, Story};
+use super::forge::{self, Forge};
+use super::story::{self, Batch};
+use super::{gateway, keyless, recorder};
 use clyra_seal::bundle::{self, Cut, Role};
-use clyra_seal::{container, dsse, key::SigningKey, note};
+use clyra_seal::{dsse, key::SigningKey, note};
 use clyra_spec::media::STATEMENT_PAYLOAD_TYPE;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Contents by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
+/// A bundle with a known outcome.
+pub(crate) struct Vector {
+    /// Its folder (`good`, `unable`, `bad`) and its name.
+    pub(crate) name: &'static str,
+    /// The first check that must not pass; none where all must.
+    pub(crate) check: Option<&'static str>,
+    /// What is the matter with it.
+    pub(crate) told: &'static str,
+    /// The bundle.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A bundle with one fault.
+pub(crate) fn bad(name: &'static str, check: &'static str, told: &'static str, bytes: Vec<u8>) -> Vector {
+    Vector { name, check: Some(check), told, bytes }
+}
+
 /// Every file of `spec/vectors` but its page, by name.
 pub(crate) fn files() -> Files {
     let mut files = Files::from([("trust.txt".to_owned(), trust().into_bytes())]);
     let mut lines = Vec::new();
-    for (name, outcome, check, bytes) in vectors() {
-        let check = check.map_or("null".into(), |check| format!("\"{check}\""));
-        lines.push(format!("  {{\"check\":{check},\"file\":\"{name}.pef.zip\",\"outcome\":\"{outcome}\"}}"));
-        files.insert(format!("{name}.pef.zip"), bytes);
+    let vectors =
+        good().into_iter().chain(keyless::vectors()).chain(recorder::vectors()).chain(gateway::vectors());
+    for Vector { name, check, told, bytes } in vectors {
+        let outcome = match name.split_once('/') {
+            Some(("good", _)) => "pass",
+            Some(("unable", _)) => "unable",
+            _ => "fail",
+        };
+        let file = format!("{name}.pef.zip");
+        lines.push(json!({"check": check, "file": file, "outcome": outcome, "told": told}).to_string());
+        assert!(files.insert(file, bytes).is_none(), "two vectors are named {name}");
     }
     files.insert("index.json".into(), format!("[\n{}\n]\n", lines.join(",\n")).into_bytes());
     files
 }
 
-/// Name, outcome, the check that must say so, bytes.
-fn vectors() -> Vec<(&'static str, &'static str, Option<&'static str>, Vec<u8>)> {
-    let full = || Story::told(|_| {});
-    let good = |story: &Story| cut(story, "r1", &log_key(), &recorder_key());
-    let bytes = good(&full());
-    let mut all = vec![
-        ("good-closed", "pass", None, bytes.clone()),
-        ("good-reopened", "pass", None, good(&Story::told(Story::reopen))),
-        ("good-two-gateways", "pass", None, good(&Story::told(Story::second_gateway))),
-        ("unable-open", "unable", Some("run-complete"), good(&Story::told(|story| story.skip("run_close")))),
-        (
-            "unable-intent-alone",
-            "unable",
-            Some("outcomes"),
-            good(&Story::told(|story| story.skip("outcome"))),
-        ),
-        ("unable-gap", "unable", Some("gaps"), good(&Story::told(|story| story.gap = true))),
-    ];
-    all.extend(bad_files(&bytes));
-    all.extend(bad_stories());
-    all
-}
-
-/// A good bundle, tampered with by someone who holds no key, or the recorder's key only.
-fn bad_files(good: &[u8]) -> Vec<(&'static str, &'static str, Option<&'static str>, Vec<u8>)> {
-    let fail = |name, check, bytes| (name, "fail", Some(check), bytes);
-    let with = |change: &dyn Fn(&mut Files)| {
-        let mut files = unpack(good);
-        change(&mut files);
-        pack(&files)
-    };
-    let resigned = |change: &dyn Fn(&mut Files)| {
-        let mut files = unpack(good);
-        change(&mut files);
-        resign(&mut files, &recorder_key(), |_| {});
-        pack(&files)
-    };
-    let replace = |files: &mut Files, name: &str, from: &str, to: &str| {
-        let text = String::from_utf8(files[name].clone()).unwrap();
-        assert!(text.contains(from));
-        files.insert(name.into(), text.replacen(from, to, 1).into_bytes());
-    };
+fn good() -> Vec<Vector> {
+    let told =
+        |name, told, change: fn(&mut Vec<Batch>)| Vector { name, check: None, told, bytes: honest(change) };
+    let unable = |name, check, told, change: fn(&mut Vec<Batch>)| bad(name, check, told, honest(change));
     vec![
-        fail("bad-trailing-byte", "container", [good, b"x"].concat()),
-        fail("bad-extra-file", "files", with(&|files| drop(files.insert("z.txt".into(), b"x".to_vec())))),
-        fail("bad-missing-file", "files", with(&|files| drop(files.remove("keys.jsonl")))),
-        fail(
-            "bad-envelope-space",
-            "manifest-envelope",
-            with(&|files| {
-                replace(files, "manifest.dsse.json", "\"payloadType\":", "\"payloadType\": ");
-            }),
+        told("good/closed", "one run of one gateway, opened and closed", |_| {}),
+        told("good/reopened", "opened again after its close, and closed again", |batches| {
+            batches[1].entries.extend([
+                json!({"kind": "run_open", "run_id": "r1"}),
+                story::receipt("whole", "allow", "select", 5),
+                json!({"kind": "run_close", "count": 5, "reason": "idle", "run_id": "r1"}),
+            ]);
+        }),
+        told("good/two-gateways", "one run through two gateways", |batches| {
+            batches.extend(story::plain("gw-2"))
+        }),
+        told("good/two-epochs", "one run through two lives of a gateway", |batches| {
+            batches.push(Batch {
+                gateway: "gw-1",
+                epoch: story::EPOCH + 1,
+                first_seq: 1,
+                last: true,
+                entries: vec![
+                    story::policy(),
+                    json!({"kind": "run_open", "run_id": "r1"}),
+                    story::receipt("whole", "allow", "select", 1),
+                    json!({"kind": "run_close", "count": 1, "reason": "shutdown", "run_id": "r1"}),
+                ],
+                forge: Forge::default(),
+            });
+        }),
+        unable("unable/open", "run-complete", "the run was never closed", |batches| {
+            batches[1].entries.pop();
+        }),
+        unable(
+            "unable/reopened",
+            "run-complete",
+            "opened again after its close, and not closed again",
+            |batches| {
+                batches[1].entries.push(json!({"kind": "run_open", "run_id": "r1"}));
+            },
         ),
-        fail(
-            "bad-manifest-key",
-            "manifest-signature",
-            with(&|files| {
-                resign(files, &SigningKey::from_seed("recorder-1", &[99; 32]).unwrap(), |_| {});
-            }),
+        unable("unable/intent-alone", "outcomes", "an intent has no outcome", |batches| {
+            batches[1].entries.remove(2);
+            batches[1].entries[2]["count"] = 3.into();
+        }),
+        unable(
+            "unable/outcome-alone",
+            "outcomes",
+            "an outcome names an intent that is not there",
+            |batches| {
+                batches[1].entries[2]["intent"] = "01936a5e-0000-7000-8000-0000000000ff".into();
+                batches[1].entries.remove(0);
+                batches[1].entries[1]["run"]["run_seq"] = 3.into();
+                batches[1].entries[2]["count"] = 3.into();
+            },
         ),
-        fail(
-            "bad-keys-file",
-            "manifest-subjects",
-            with(&|files| replace(files, "keys.jsonl", "gateway", "gatewax")),
-        ),
-        fail(
-            "bad-checkpoint-size",
-            "checkpoint-signature",
-            resigned(&|files| {
-                let text = String::from_utf8(files["checkpoint"].clone()).unwrap();
-                let size = text.lines().nth(1).unwrap().to_owned();
-                replace(files, "checkpoint", &format!("\n{size}\n"), "\n99\n");
-            }),
-        ),
-        fail(
-            "bad-entry-space",
-            "entries-canonical",
-            resigned(&|files| replace(files, "entries.jsonl", "{\"action\":", "{ \"action\":")),
-        ),
-        fail(
-            "bad-entry-kind",
-            "entries-canonical",
-            resigned(&|files| replace(files, "entries.jsonl", "\"run_open\"", "\"run_opem\"")),
-        ),
-        fail(
-            "bad-verdict-changed",
-            "inclusion",
-            resigned(&|files| {
-                replace(files, "entries.jsonl", "\"verdict\":\"deny\"", "\"verdict\":\"allow\"");
-            }),
-        ),
-        fail(
-            "bad-summary",
-            "summary",
-            with(&|files| {
-                resign(files, &recorder_key(), |payload| {
-                    *payload = payload.replace("\"deny\":1", "\"deny\":2")
-                });
-            }),
-        ),
-        fail(
-            "bad-manifest-root",
-            "manifest-log",
-            with(&|files| {
-                resign(files, &recorder_key(), |payload| {
-                    *payload = payload.replace("\"size\":", "\"size\":1")
-                });
-            }),
-        ),
-        fail(
-            "bad-spec-text",
-            "spec-text",
-            resigned(&|files| replace(files, "SPEC.txt", "VERSION 1", "VERSION 2")),
-        ),
+        unable("unable/gap", "gaps", "two entries are known to be lost", |batches| {
+            batches[1].entries.insert(2, story::gap(true));
+        }),
+        unable("unable/gap-uncounted", "gaps", "nobody knows how many entries are lost", |batches| {
+            batches[1].entries.insert(2, story::gap(false));
+        }),
     ]
 }
 
-/// Logs that a dishonest gateway or recorder might have written.
-fn bad_stories() -> Vec<(&'static str, &'static str, Option<&'static str>, Vec<u8>)> {
-    let fail = |name, check, story: &Story| {
-        (name, "fail", Some(check), cut(story, "r1", &log_key(), &recorder_key()))
-    };
-    let other_log = SigningKey::from_seed("log-1", &[98; 32]).unwrap();
-    let full = Story::told(|_| {});
-    let mut dropped = Story::told(|_| {});
-    dropped.items.retain(|(entry, _)| !String::from_utf8_lossy(entry).contains("\"run_seq\":2}"));
-    let mut foreign = Story::told(|story| story.foreign = true);
-    foreign.keep_foreign();
-    vec![
-        ("bad-log-key", "fail", Some("checkpoint-signature"), cut(&full, "r1", &other_log, &recorder_key())),
-        fail("bad-gateway-key", "batch-signature", &Story::told(|story| story.gateway_seed = 97)),
-        fail("bad-batch-root", "batch-membership", &Story::told(|story| story.wrong_root = true)),
-        fail("bad-seq", "stream-order", &Story::told(|story| story.wrong_seq = true)),
-        fail("bad-other-run", "run-members", &foreign),
-        fail("bad-receipt-dropped", "run-complete", &dropped),
-        fail("bad-close-count", "run-complete", &Story::told(|story| story.wrong_count = true)),
-    ]
+/// The bundle of the plain story after `change` had its say, cut by honest people.
+pub(crate) fn honest(change: impl FnOnce(&mut Vec<Batch>)) -> Vec<u8> {
+    let mut batches = story::plain("gw-1");
+    change(&mut batches);
+    cut(batches, |_| true, &log_key(), &recorder_key())
 }
 
-fn cut(story: &Story, run_id: &str, log: &SigningKey, recorder: &SigningKey) -> Vec<u8> {
-    let (checkpoint, items) = story.proven(log.name());
-    let text = note::sign_checkpoint(log.name(), checkpoint.size, &checkpoint.root, log);
-    let mut keys = vec![(Role::Log, log.verifying()), (Role::Recorder, recorder.verifying())];
-    keys.extend(story.keys().into_iter().map(|key| (Role::Gateway, key)));
+/// The bundle that these keys cut from the log of these batches; `keep` says which entries are in it.
+pub(crate) fn cut(
+    batches: Vec<Batch>,
+    keep: impl Fn(usize) -> bool,
+    log_key: &SigningKey,
+    recorder: &SigningKey,
+) -> Vec<u8> {
+    let mut names: Vec<&str> = batches.iter().map(|batch| batch.gateway).collect();
+    names.dedup();
+    let mut keys = vec![(Role::Log, log_key.verifying()), (Role::Recorder, recorder.verifying())];
+    keys.extend(names.iter().map(|name| (Role::Gateway, story::gateway_key(name, 1).verifying())));
+    let log = story::write(batches);
+    let picked: Vec<usize> = (0..log.len()).filter(|index| keep(*index)).collect();
+    let checkpoint = story::checkpoint(&log);
+    let note = note::sign_checkpoint(log_key.name(), checkpoint.size, &checkpoint.root, log_key);
+    let items = story::items(&log, &picked);
     let cut = Cut {
-        run_id,
-        note: &text,
+        run_id: "r1",
+        note: &note,
         checkpoint: &checkpoint,
         items: &items,
         keys: &keys,
         producer: "clyra 0.1.0",
     };
-    bundle::build(&cut, recorder).unwrap()
+    let made = bundle::build(&cut, recorder).unwrap();
+    if picked.iter().all(|index| log[*index].bytes == log[*index].honest) {
+        return made;
+    }
+    let mut files = forge::unpack(&made);
+    let lines = picked.iter().flat_map(|index| [log[*index].bytes.as_slice(), b"\n"]);
+    files.insert("entries.jsonl".into(), lines.collect::<Vec<_>>().concat());
+    resign(&mut files, recorder, |_| {});
+    forge::pack(&files)
 }
 
-/// Signs the manifest anew: digests as the files now are, then whatever `change` does to the payload.
-fn resign(files: &mut Files, key: &SigningKey, change: impl Fn(&mut String)) {
+/// The statement over these files as they now are.
+pub(crate) fn statement(files: &Files) -> Value {
     let envelope = dsse::Envelope::from_slice(&files["manifest.dsse.json"]).unwrap();
     let payload = envelope.open(STATEMENT_PAYLOAD_TYPE, &recorder_key().verifying()).unwrap();
-    let mut statement: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let mut statement: Value = serde_json::from_slice(&payload).unwrap();
     for subject in statement["subject"].as_array_mut().unwrap() {
         let content = &files[subject["name"].as_str().unwrap()];
         subject["digest"]["sha256"] = clyra_seal::hex(&clyra_seal::batch::digest(content)).into();
         subject["digest"]["blake3"] = blake3::hash(content).to_hex().as_str().into();
     }
+    statement
+}
+
+/// Signs the manifest anew: digests as the files now are, then whatever `change` does to the payload.
+pub(crate) fn resign(files: &mut Files, key: &SigningKey, change: impl Fn(&mut String)) {
+    let statement = statement(files);
     let mut text = String::from_utf8(clyra_seal::canonical::to_vec(&statement).unwrap()).unwrap();
     change(&mut text);
     let manifest = dsse::sign(STATEMENT_PAYLOAD_TYPE, text.as_bytes(), key).to_vec().unwrap();
     files.insert("manifest.dsse.json".into(), manifest);
-}
-
-fn pack(files: &Files) -> Vec<u8> {
-    let files: Vec<(&str, &[u8])> =
-        files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
-    container::write(&files).unwrap()
-}
-
-fn unpack(mut zip: &[u8]) -> Files {
-    let mut files = Files::new();
-    while zip.starts_with(b"PK\x03\x04") {
-        let size = u32::from_le_bytes(zip[22..26].try_into().unwrap()) as usize;
-        let start = 30 + usize::from(u16::from_le_bytes(zip[26..28].try_into().unwrap()));
-        let name = String::from_utf8(zip[30..start].to_vec()).unwrap();
-        files.insert(name, zip[start..start + size].to_vec());
-        zip = &zip[start + size..];
-    }
-    files
 }
 
 fn trust() -> String {
@@ -222,10 +190,13 @@ fn trust() -> String {
     )
 }
 
-fn log_key() -> SigningKey {
+pub(crate) fn log_key() -> SigningKey {
     SigningKey::from_seed("log-1", &[10; 32]).unwrap()
 }
 
-fn recorder_key() -> SigningKey {
-    SigningKey::from_seed("recorder-1", &[20; 32]).unwrap()
+pub(crate) fn recorder_key() -> SigningKey {
+    SigningKey::from_seed("recorder-1", &RECORDER_SEED).unwrap()
 }
+
+/// The recorder's secret, which is no secret.
+pub(crate) const RECORDER_SEED: [u8; 32] = [20; 32];
