@@ -21,7 +21,7 @@
 //! use clyra_verifier::{Outcome, Trust, verify_bundle};
 //!
 //! let trust: Trust = include_str!("../../spec/vectors/trust.txt").parse()?;
-//! let bundle = include_bytes!("../../spec/vectors/good-closed.pef.zip");
+//! let bundle = include_bytes!("../../spec/vectors/good/closed.pef.zip");
 //! assert_eq!(verify_bundle(bundle, &trust).outcome(), Outcome::Pass);
 //!
 //! let mut flipped = bundle.to_vec();

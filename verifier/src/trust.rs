@@ -89,7 +89,7 @@ impl Key {
         let (Some(name), Some(hash), Some(blob)) = (parts.next(), parts.next(), parts.next()) else {
             return flaw(format!("`{vkey}` is not a key, `name+hash+base64` is"));
         };
-        if !is_key_name(name) {
+        if !text::is_key_name(name) {
             return flaw(format!("`{name}` is not a key name, 1 to 100 of `A-Z a-z 0-9 . _ - /` are"));
         }
         let blob = text::base64(blob).map_err(|flaw| flaw.at(format_args!("key `{name}`")))?;
@@ -143,11 +143,6 @@ fn line_of(line: &str) -> Result<Line, Flaw> {
             "`{line}` is not understood, allowed are `log KEY`, `quorum none`, `maker gateway KEY`, `maker recorder KEY` and `#` comments"
         )),
     }
-}
-
-fn is_key_name(name: &str) -> bool {
-    (1..=100).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
 }
 
 /// Longest trust file, in bytes.

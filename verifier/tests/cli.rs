@@ -8,9 +8,9 @@ use std::process::{Command, Output};
 #[test]
 fn exit_codes_and_last_lines() {
     for (file, code, last) in [
-        ("good-closed.pef.zip", 0, "PASS"),
-        ("bad-summary.pef.zip", 2, "FAIL: summary"),
-        ("unable-gap.pef.zip", 3, "UNABLE: 1 gap during the run: 2 entries lost"),
+        ("good/closed.pef.zip", 0, "PASS"),
+        ("bad/summary-verdicts.pef.zip", 2, "FAIL: summary"),
+        ("unable/gap.pef.zip", 3, "UNABLE: 1 gap during the run: 2 entries lost"),
     ] {
         let out = bundle(file, &[]);
         assert_eq!((out.status.code(), text(&out).lines().last()), (Some(code), Some(last)), "{file}");
@@ -26,7 +26,7 @@ fn bad_input_is_told_apart_from_bad_evidence() {
     let dir = tempfile::tempdir().unwrap();
     let broken = dir.path().join("trust.txt");
     fs::write(&broken, "log nonsense\n").unwrap();
-    let (good, trust) = (vector("good-closed.pef.zip"), vector("trust.txt"));
+    let (good, trust) = (vector("good/closed.pef.zip"), vector("trust.txt"));
     let (good, trust) = (good.to_str().unwrap(), trust.to_str().unwrap());
     let broken = broken.to_str().unwrap();
     for (args, told) in [

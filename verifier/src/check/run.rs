@@ -35,6 +35,7 @@ pub(super) fn members(evidence: &Evidence<'_>) -> Finding {
             (Kind::Receipt(_) | Kind::RunOpen { .. } | Kind::RunClose { .. }, _) => {
                 return told(&format!("it is not of run `{}`", short(run_id)));
             }
+            (Kind::Approval | Kind::ApprovalRevoked, _) => return told("no bundle holds such an entry"),
             (Kind::Batch(_), _) if covering.contains(&index) => {}
             (Kind::Batch(_), _) | (_, None) => return told("it covers no entry of the bundle"),
             (_, Some(stream)) if !of_run(&stream.gateway) => {
@@ -156,6 +157,7 @@ fn story(gateway: &str, epoch: u64, own: &[(u64, &Entry)]) -> Story {
     let seen = StreamSummary { gateway: gateway.to_owned(), epoch, first_seq, last_seq, receipts: 0 };
     let mut story = Story { seen, closed: false, flaw: None };
     for (place, (seq, entry)) in own.iter().enumerate() {
+        story.seen.receipts += u64::from(matches!(entry.kind, Kind::Receipt(_)));
         let told = match &entry.kind {
             Kind::RunOpen { .. } => None,
             _ if place == 0 => Some("the run begins without its run_open".to_owned()),
@@ -163,7 +165,6 @@ fn story(gateway: &str, epoch: u64, own: &[(u64, &Entry)]) -> Story {
                 Some(format!("run_close counts {count} receipts, {} are there", story.seen.receipts))
             }
             Kind::Receipt(receipt) => {
-                story.seen.receipts += 1;
                 let run_seq = receipt.run.as_ref().map_or(0, |run| run.run_seq);
                 let due = story.seen.receipts;
                 (run_seq != due).then(|| format!("run_seq is {run_seq} where {due} is due"))

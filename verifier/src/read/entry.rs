@@ -94,6 +94,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Entry, Flaw> {
     text::uuid_v7(id).map_err(|flaw| flaw.at("field `id`"))?;
     text::time(fields.text("at")?).map_err(|flaw| flaw.at("field `at`"))?;
     let maker = fields.text("maker")?;
+    text::key_id(maker).map_err(|flaw| flaw.at("field `maker`"))?;
     let stream = if word == "batch" { None } else { Some(stream(&mut fields)?) };
     let kind = kind(word, id, &mut fields)?;
     fields.end()?;

@@ -30,6 +30,7 @@ pub(crate) fn read(value: &Value<'_>, payload_type: &str) -> Result<Envelope, Fl
     };
     let mut fields = Fields::of(signature)?;
     let keyid = fields.text("keyid")?;
+    text::key_id(keyid).map_err(|flaw| flaw.at("field `keyid`"))?;
     let sig = text::base64(fields.text("sig")?)?;
     fields.end()?;
     let Ok(signature) = <[u8; 64]>::try_from(sig.as_slice()) else {

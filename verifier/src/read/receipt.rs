@@ -35,6 +35,9 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Result<Receipt, Flaw> {
     let outcome = maybe_group(fields, "outcome", outcome)?;
     let phase = fields.word::<Phase>("phase")?;
     let intent = fields.maybe_text("intent")?;
+    if let Some(intent) = intent {
+        text::uuid_v7(intent).map_err(|flaw| flaw.at("field `intent`"))?;
+    }
     match (phase, intent, outcome) {
         (Phase::Outcome, None, _) => return flaw("phase `outcome` needs the field `intent`"),
         (Phase::Intent | Phase::Whole, Some(_), _) => {
@@ -109,7 +112,8 @@ fn run(fields: &mut Fields<'_, '_>) -> Result<Run, Flaw> {
     for name in ["change_intent", "currency", "payout_ref"] {
         fields.maybe_text(name)?;
     }
-    Ok(Run { run_id: fields.text("run_id")?.into(), run_seq: fields.whole("run_seq")? })
+    let run = Run { run_id: fields.text("run_id")?.into(), run_seq: fields.whole("run_seq")? };
+    if run.run_seq == 0 { flaw("`run_seq` counts from 1") } else { Ok(run) }
 }
 
 fn outcome(fields: &mut Fields<'_, '_>) -> Result<(), Flaw> {

@@ -100,6 +100,20 @@ pub(crate) fn uuid_v7(spelled: &str) -> Result<(), Flaw> {
     if holds { Ok(()) } else { flaw(format!("`{}` is not a UUID of version 7", short(spelled))) }
 }
 
+/// A key id: a name of 1 to 100 characters, `+`, eight lower-case hex digits.
+pub(crate) fn key_id(spelled: &str) -> Result<(), Flaw> {
+    match spelled.split_once('+') {
+        Some((name, digits)) if is_key_name(name) && hex::<4>(digits).is_ok() => Ok(()),
+        _ => flaw(format!("`{}` is not a key id, `name+` and 8 hex digits is", short(spelled))),
+    }
+}
+
+/// A key's name: 1 to 100 of `A-Z a-z 0-9 . _ - /`.
+pub(crate) fn is_key_name(name: &str) -> bool {
+    (1..=100).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
+}
+
 /// The beginning of a text, fit to be quoted in a report: bounded, without control characters.
 pub(crate) fn short(spelled: &str) -> String {
     let mut quoted: String = spelled.chars().take(QUOTED_CHARS_MAX).flat_map(char::escape_debug).collect();

@@ -8,6 +8,7 @@ import { stories } from "./run.ts";
 
 export function equals(evidence: Evidence): string {
   const counted = recount(evidence);
+  void evidence.note; // Without it the log's size in the answer would be missing.
   const { claimed } = evidence.manifest;
   const claims = counted.closed ? CLAIMS : CLAIMS.slice(0, 2);
   const compared: [string, unknown, unknown][] = [
