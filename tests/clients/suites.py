@@ -6,13 +6,14 @@ import shutil
 import subprocess
 
 import fetch
+from talks import Django, Jdbc, Node
 from regress import PgRegress
 
 # A test that hangs is a difference, too.
 TEST_S, SUITE_S = 120, 2400
 VERSIONS = {"psycopg2": "2.9.5-1", "asyncpg": "0.27.0-1", "psycopg3": "3.1.7-4", "sqlalchemy": "1.4.46+ds1-1",
-            "own_psycopg3": "3.3.9",
-            "sqlalchemy_psycopg3": "2.0.58", "sqlalchemy_asyncpg": "2.0.58"}
+            "own_psycopg3": "3.3.9", "own_adbc": "1.13.0", "own_node": "8.23.1", "own_jdbc": "42.5.5-0+deb12u1",
+            "django": "5.2.19-1", "sqlalchemy_psycopg3": "2.0.58", "sqlalchemy_asyncpg": "2.0.58"}
 
 
 class Pytest:
@@ -79,13 +80,25 @@ class Psycopg3(Pytest):
 class OwnPsycopg3(Pytest):
     """Our own tests of what only psycopg 3 does on the wire, at its newest version."""
 
+    file = "test_psycopg3.py"
+
     def __init__(self, version):
         self.python = fetch.venv(f"psycopg3-{version}", f"psycopg[binary]=={version}", *PYTEST)
 
     def run(self, stand, work, only=None):
-        shutil.copytree(os.path.join(HERE, "own"), os.path.join(work, "own"))
-        dsn = f"host=127.0.0.1 port={stand.port} user=postgres dbname=postgres"
-        return run_pytest(self.python, work, only or ["own"], {"CLYRA_DSN": dsn})
+        shutil.copy(os.path.join(HERE, "own", self.file), work)
+        place = {"CLYRA_DSN": f"host=127.0.0.1 port={stand.port} user=postgres dbname=postgres",
+                 "CLYRA_URI": f"postgresql://postgres@127.0.0.1:{stand.port}/postgres"}
+        return run_pytest(self.python, work, only or [self.file], place)
+
+
+class OwnAdbc(OwnPsycopg3):
+    """Our own tests of what the ADBC driver does on the wire."""
+
+    file = "test_adbc.py"
+
+    def __init__(self, version):
+        self.python = fetch.venv(f"adbc-{version}", f"adbc-driver-postgresql=={version}", "pyarrow", *PYTEST)
 
 
 class Sqlalchemy(Pytest):
@@ -150,7 +163,7 @@ def upstream(version):
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTEST = ("pytest<8", "pytest-timeout")
 SUITES = {"psycopg2": Psycopg2, "asyncpg": Asyncpg, "psycopg3": Psycopg3, "own_psycopg3": OwnPsycopg3,
-          "sqlalchemy": Sqlalchemy,
+          "own_adbc": OwnAdbc, "own_node": Node, "own_jdbc": Jdbc, "django": Django, "sqlalchemy": Sqlalchemy,
           "sqlalchemy_psycopg3": SqlalchemyPsycopg3, "sqlalchemy_asyncpg": SqlalchemyAsyncpg, "pg_regress": PgRegress}
 SQLALCHEMY_PARTS = ["test/dialect/postgresql", "test/dialect/test_suite.py", "test/engine", "test/sql/test_query.py",
                     "test/sql/test_returning.py", "test/orm/test_transaction.py"]
