@@ -11,8 +11,10 @@
 //! ```
 
 mod judge;
+mod scram;
 
 pub use judge::{sql_dialects, sql_facts};
+pub use scram::scram;
 
 use clyra_wire::{
     Ask, End, Heard, Opening, Refusal, Refused, Session, Step, WireError, error_response, opening,
@@ -156,6 +158,8 @@ impl Talk {
                     self.to_client.extend(answer);
                     at += moved(count);
                 }
+                Ok(Step::Tell(told)) => self.to_server.extend(told),
+                Ok(Step::Refer(_)) => panic!("nobody asked for other names"),
                 Ok(Step::Ask(ask)) => {
                     let (kind, text) = asked(&ask);
                     self.judge(kind, text);
@@ -194,6 +198,8 @@ impl Talk {
             match self.session.server(rest) {
                 Err(broken) => self.broken = Some(broken),
                 Ok(Heard::More) => break,
+                Ok(Heard::Tell(told)) => self.to_server.extend(told),
+                Ok(Heard::Full | Heard::Completed(_)) => panic!("nobody watches"),
                 Ok(Heard::Forward(count)) => {
                     self.to_client.extend(&rest[..count]);
                     at += moved(count);
