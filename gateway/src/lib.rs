@@ -29,6 +29,7 @@ mod login;
 mod metrics;
 mod outbox;
 mod pg;
+mod pool;
 mod proof;
 mod secure;
 mod settings;
@@ -38,4 +39,6 @@ pub use clyra_proto::admin::PolicyInForce;
 pub use error::Error;
 pub use house::{Gateway, gateway_key};
 pub use pg::Limits;
-pub use settings::{ClientTls, Settings, SslMode, Upstream, UpstreamError, UpstreamTls};
+pub use settings::{
+    ClientTls, Lease, PoolSettings, PoolState, Settings, SslMode, Upstream, UpstreamError, UpstreamTls,
+};

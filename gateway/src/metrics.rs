@@ -5,7 +5,34 @@ use clyra_policy::Decision;
 use clyra_spec::Verdict;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError};
+use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError, time::Duration};
+
+/// The instruments of pools.
+#[derive(Clone)]
+pub(crate) struct PoolMetrics {
+    /// Connections to the server that are open; those not idle are in use.
+    pub(crate) open: Gauge,
+    pub(crate) idle: Gauge,
+    /// Clients that wait for one.
+    pub(crate) waiting: Gauge,
+    /// Clients that keep theirs for what it holds of them.
+    pub(crate) pinned: Gauge,
+    waited_us: Histogram,
+}
+
+impl PoolMetrics {
+    /// A client waited so long for a connection.
+    pub(crate) fn waited(&self, time: Duration) {
+        #[expect(clippy::cast_precision_loss, reason = "microseconds of one wait stay far below 2^53")]
+        self.waited_us.record(time.as_micros() as f64);
+    }
+}
+
+impl fmt::Debug for PoolMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolMetrics").finish_non_exhaustive()
+    }
+}
 
 /// The gateway's instruments.
 pub(crate) struct Metrics {
@@ -116,6 +143,17 @@ impl Metrics {
         }
     }
 
+    /// The instruments of pools; they are on the page from the first call.
+    pub(crate) fn of_pools(&self) -> PoolMetrics {
+        PoolMetrics {
+            open: gauge(&self.recorder, "clyra_pool_open"),
+            idle: gauge(&self.recorder, "clyra_pool_idle"),
+            waiting: gauge(&self.recorder, "clyra_pool_waiting"),
+            pinned: gauge(&self.recorder, "clyra_pool_pinned"),
+            waited_us: histogram(&self.recorder, "clyra_pool_wait_microseconds"),
+        }
+    }
+
     /// Drains what the histograms have gathered; to be called every few seconds.
     pub(crate) fn upkeep(&self) {
         self.handle().run_upkeep();
@@ -170,6 +208,7 @@ fn describe(recorder: &PrometheusRecorder) {
             "clyra_added_latency_microseconds",
             "Time from a client's bytes to sending them on, receipt included.",
         ),
+        ("clyra_pool_wait_microseconds", "Time that clients waited for a connection of a pool."),
         ("clyra_upstream_microseconds", "Time from sending a message on to the end of the server's answer."),
     ];
     for (name, help) in histograms {
@@ -197,6 +236,13 @@ fn describe(recorder: &PrometheusRecorder) {
     );
     let gauges = [
         ("clyra_sessions", "Open client sessions."),
+        ("clyra_pool_open", "Connections of pools to the server; those not idle are in use."),
+        ("clyra_pool_idle", "Connections of pools that nobody uses now."),
+        ("clyra_pool_waiting", "Clients that wait for a connection of a pool."),
+        (
+            "clyra_pool_pinned",
+            "Clients that keep a connection beyond a transaction for what it holds of them.",
+        ),
         ("clyra_outbox_depth", "Entries not yet acknowledged by the recorder."),
         ("clyra_recorder_lag_microseconds", "Age of the oldest entry not yet acknowledged."),
         ("clyra_recorder_connected", "1 while the stream to the recorder stands."),

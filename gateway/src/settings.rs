@@ -1,7 +1,7 @@
 //! What a gateway is told at its start. It reads no file and no environment.
 
 use clyra_spec::Mode;
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Settings of one gateway process.
 #[derive(Clone, Debug)]
@@ -32,6 +32,43 @@ pub struct Settings {
     pub upstream_password: Option<String>,
     /// Bounds of the door for clients.
     pub limits: crate::Limits,
+    /// How connections to the server are shared; without it each client has its own, opened with it. It needs `login`.
+    pub pool: Option<PoolSettings>,
+}
+
+/// How connections to the server are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// For how long a client keeps a connection.
+    pub lease: Lease,
+    /// Most connections for each user and database.
+    pub size: usize,
+    /// How long a client may wait for one.
+    pub wait_max: Duration,
+    /// How long a connection may rest before it is closed.
+    pub idle_max: Duration,
+    /// How old a connection may become.
+    pub lifetime_max: Duration,
+    /// What happens to a client that leaves something in its session.
+    pub state: PoolState,
+}
+
+/// For how long a client keeps a connection to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// As long as it is connected.
+    Session,
+    /// From the first statement of a transaction to its end.
+    Transaction,
+}
+
+/// What happens in a pool of transactions to a statement that leaves something in the server's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolState {
+    /// The client keeps the connection from then on.
+    Pin,
+    /// It is refused.
+    Refuse,
 }
 
 /// TLS towards clients: PEM files, read again when they change.

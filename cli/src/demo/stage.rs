@@ -63,6 +63,7 @@ impl Stage {
             login: None,
             upstream_password: None,
             limits: clyra_gateway::Limits::default(),
+            pool: None,
         };
         let house = House::open_unless(plan, &say, stop).await?;
         let house = house.ok_or_else(|| Error::Usage(super::INTERRUPTED.into()))?;

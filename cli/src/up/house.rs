@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) pg_bin: Option<PathBuf>,
     pub(crate) limits: clyra_gateway::Limits,
+    /// How connections to the server are shared.
+    pub(crate) pool: Option<clyra_gateway::PoolSettings>,
     /// TLS towards clients.
     pub(crate) tls: Option<ClientTls>,
     /// The login file.
@@ -123,6 +125,7 @@ impl House {
             login: plan.login.clone(),
             upstream_password: plan.upstream_password.clone(),
             limits: plan.limits,
+            pool: plan.pool,
         };
         let gateway = match Gateway::start(settings).await {
             Ok(gateway) => gateway,

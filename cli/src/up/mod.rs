@@ -68,6 +68,8 @@ pub struct UpArgs {
     secure: secure::SecureArgs,
     #[command(flatten)]
     bounds: bounds::BoundsArgs,
+    #[command(flatten)]
+    pool: bounds::PoolArgs,
     /// Print nothing but faults
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
@@ -136,6 +138,7 @@ impl UpArgs {
             mode: self.mode,
             workers: self.workers.map_or_else(workers, usize::from),
             pg_bin: self.pg_bin,
+            pool: self.pool.settings(self.secure.login().is_some())?,
             login: self.secure.login(),
             upstream_password: self.secure.upstream_password()?,
             tls: self.secure.tls()?,

@@ -6,7 +6,7 @@ use crate::duty::PlanValues;
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Policy};
 use clyra_wire::values;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 impl Gate {
     /// Whether the policy in force looks at values that this visitor binds.
@@ -46,7 +46,8 @@ impl Gate {
 impl Known {
     fn with(&self, bound: Option<Bound>, plan: Option<PlanValues>) -> Arc<Self> {
         let (facts, shapes) = (Arc::clone(&self.facts), Arc::clone(&self.shapes));
-        Arc::new(Self { facts, shapes, types: ArcSwapOption::empty(), bound, plan })
+        let (types, prepared, keeps) = (ArcSwapOption::empty(), OnceLock::new(), self.keeps.clone());
+        Arc::new(Self { facts, shapes, types, bound, plan, prepared, keeps })
     }
 }
 

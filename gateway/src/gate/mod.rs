@@ -31,7 +31,7 @@ use clyra_wire::{End, Refusal, error_response};
 use receipt::draft;
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::AtomicU64, atomic::Ordering},
     time::Instant,
 };
 
@@ -248,7 +248,15 @@ impl Gate {
             .iter()
             .map(|statement| ascii(&self.secret.of_hash("shape", tenant, &statement.shape)))
             .collect();
-        Arc::new(Known { facts, shapes, types: ArcSwapOption::empty(), bound: None, plan: None })
+        Arc::new(Known {
+            facts,
+            shapes,
+            types: ArcSwapOption::empty(),
+            bound: None,
+            plan: None,
+            prepared: OnceLock::new(),
+            keeps: OnceLock::new(),
+        })
     }
 
     /// Reads the policy file again; a broken file keeps the policy in force.

@@ -21,6 +21,10 @@ pub(crate) struct Known {
     pub(super) bound: Option<Bound>,
     /// For a portal under a bound of cost: its values.
     pub(super) plan: Option<PlanValues>,
+    /// How it was prepared, where a pool must be able to prepare it again.
+    pub(crate) prepared: std::sync::OnceLock<crate::pool::Text>,
+    /// What it leaves in the server's session, where a pool has looked.
+    pub(crate) keeps: std::sync::OnceLock<crate::pool::Keeps>,
 }
 
 /// A message that was let pass, until it is settled.

@@ -19,6 +19,7 @@ use crate::{Error, settings::ClientTls, tls::Handshake};
 use arc_swap::ArcSwap;
 use asked::Unlisted;
 use book::Book;
+use bytes::BytesMut;
 use clyra_seal::fingerprint::Secret;
 use clyra_wire::Startup;
 use entered::{Own, Printed, UNKNOWN, UNTRIED};
@@ -125,6 +126,17 @@ impl Logins {
         let verifier = lookup.ask(server, user).await?;
         self.answers.remember(user, verifier, lookup.ttl);
         Ok(())
+    }
+
+    /// As whom the gateway goes to the server for a client, and with which start-up packet.
+    ///
+    /// # Errors
+    /// The client asks for what only the gateway may choose.
+    pub(crate) fn packet(&self, startup: &Startup) -> Result<(String, BytesMut), Denied> {
+        let book = self.newest.load();
+        let own = book.upstream.user.as_deref();
+        let user = own.or_else(|| startup.parameter("user")).unwrap_or_default();
+        Ok((user.to_owned(), entered::startup(startup, user, None)?))
     }
 
     /// Logs in at the server for a client that has proved itself.

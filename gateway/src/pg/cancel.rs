@@ -1,11 +1,19 @@
-//! A cancel request goes on to the server as it is: process id and key are the server's own. It goes over TLS where
-//! sessions do.
+//! A cancel request goes on to the server as it is, where process id and key are the server's own; behind a pool they are
+//! the gateway's, and it goes to the session that the client has now. It goes over TLS where sessions do.
 
 use super::{House, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Sends the request on and waits until the server closes, so that the client knows that it was heard.
 pub(super) async fn forward(house: &House, packet: &[u8]) {
+    let translated = match &house.pool {
+        Some(pool) => match pool.keys.translated(packet) {
+            Some(translated) => Some(translated),
+            None => return,
+        },
+        None => None,
+    };
+    let packet = translated.as_deref().unwrap_or(packet);
     let back = house.secure.back.as_ref();
     let Ok(mut server) = stream::connect(&house.upstream, back).await else { return };
     if server.write_all(packet).await.is_ok() {

@@ -52,6 +52,8 @@ pub(super) async fn welcome(house: House, stream: std::net::TcpStream) {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) server: Stream,
+    /// Where the server connection comes from a pool.
+    pub(super) pooled: Option<Box<relay::Pooled>>,
     /// Bytes of the server that are read, and not yet passed on.
     pub(super) heard: BytesMut,
     /// Bytes of the client behind its start-up packet.
@@ -215,13 +217,21 @@ async fn start(
             "say `replication: allow` for the caller in the policy, or connect to the server itself",
         ));
     }
-    let Reached { server, heard } = match &house.secure.logins {
-        Some(logins) => reach::enter(house, logins, startup).await?,
-        None => pass_on(house, asking.packet).await?,
+    let mut pooled = None;
+    let Reached { server, heard } = match (&house.secure.logins, &house.pool) {
+        // A stream of changes has a connection of its own.
+        (Some(_), Some(pool)) if !replication => {
+            let (reached, part) = reach::from_pool(pool, startup).await?;
+            pooled = Some(Box::new(part));
+            reached
+        }
+        (Some(logins), _) => reach::enter(house, logins, startup).await?,
+        (None, _) => pass_on(house, asking.packet).await?,
     };
     Ok(Some(Opened {
         server,
         heard,
+        pooled,
         early: inbox,
         user: user.to_owned(),
         database: database.to_owned(),

@@ -11,7 +11,10 @@ mod relay;
 mod side;
 mod stream;
 
-use crate::{Error, Settings, gate::Gate, login::Throttle, secure::Secure, settings::Upstream};
+pub(crate) use side::Side;
+pub(crate) use stream::connect;
+
+use crate::{Error, Settings, gate::Gate, login::Throttle, pool::Pool, secure::Secure, settings::Upstream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
 use tokio::{
@@ -41,6 +44,8 @@ pub(crate) struct House {
     pub(crate) limits: Limits,
     /// Who has failed to log in of late.
     pub(crate) throttle: Arc<Throttle>,
+    /// Where connections to the server are shared.
+    pub(crate) pool: Option<Arc<Pool>>,
     /// One for each client that may be in.
     pub(crate) seats: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
@@ -80,6 +85,10 @@ impl Door {
         let addr = listener.local_addr().map_err(listen)?;
         let (shutdown, watch) = watch::channel(false);
         let upstream = Arc::new(settings.upstream.clone());
+        let pool = settings.pool.map(|pool| {
+            let (upstream, secure) = (Arc::clone(&upstream), Arc::clone(&secure));
+            Arc::new(Pool::new(pool, upstream, secure, gate.metrics.of_pools()))
+        });
         let limits = settings.limits;
         let places = Arc::new(Semaphore::new(
             limits.clients_max.saturating_add(PLACES_MORE).min(Semaphore::MAX_PERMITS),
@@ -90,6 +99,7 @@ impl Door {
             upstream,
             secure: Arc::clone(&secure),
             limits,
+            pool,
             throttle: Arc::new(Throttle::new()),
             seats,
             shutdown: watch,
@@ -110,6 +120,9 @@ impl Door {
                 })
                 .map_err(|_| Error::Stopped("worker thread"))?;
             workers.push(worker);
+        }
+        if let Some(pool) = &house.pool {
+            runtime.spawn(Arc::clone(pool).swept(house.shutdown.clone()));
         }
         runtime.spawn(secure.watched(house.shutdown.clone()));
         let acceptor = runtime.spawn(accept(listener, queues, places, house.shutdown.clone()));

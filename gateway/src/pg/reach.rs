@@ -4,12 +4,17 @@
 use super::{
     House,
     login::{Refused, words},
+    relay,
     stream::{self, Stream},
 };
-use crate::login::{Denied, Logins, Talk};
+use crate::{
+    login::{Denied, Logins, Talk},
+    pool::{Place, Pool, greeting},
+    settings::Lease,
+};
 use bytes::BytesMut;
 use clyra_wire::Startup;
-use std::io;
+use std::{io, sync::Arc};
 
 /// A server, and what it has said that nobody has heard.
 pub(super) struct Reached {
@@ -46,6 +51,38 @@ pub(super) async fn look_up(house: &House, logins: &Logins, user: &str) -> Resul
     let Reached { mut server, mut heard } = enter(house, logins, &startup).await?;
     let mut talk = Talk { stream: &mut server, inbox: &mut heard };
     Ok(logins.look_up(&lookup, &mut talk, user).await?)
+}
+
+/// What a client hears that is let in, and its part of a pool: with a connection where it has one as long as it stays.
+pub(super) async fn from_pool(
+    pool: &Arc<Pool>,
+    startup: &Startup,
+) -> Result<(Reached, relay::Pooled), Refused> {
+    let wanted = pool.wanted(startup)?;
+    let place = Place::new(pool, startup.minor);
+    let shares = pool.settings.lease == Lease::Transaction;
+    let (reported, backend) = match pool.reported(&wanted).filter(|_| shares) {
+        Some(reported) => (reported, None),
+        None => {
+            let mut backend = pool.lend(&wanted).await.map_err(|why| {
+                let (sqlstate, message, hint) = relay::not_served(&why);
+                words(sqlstate, &message, "", hint)
+            })?;
+            let reported = Arc::clone(&backend.reported);
+            if shares {
+                pool.give_back(backend);
+                (reported, None)
+            } else {
+                backend
+                    .settle_here()
+                    .map_err(|_| words("08006", "clyra: the connection was lost", "", "connect again"))?;
+                (reported, Some(backend))
+            }
+        }
+    };
+    let heard = greeting(&reported, &place.body());
+    let reached = Reached { server: Stream::Nobody, heard };
+    Ok((reached, relay::Pooled::new(Arc::clone(pool), wanted, place, backend)))
 }
 
 pub(super) fn unreachable(house: &House, err: &io::Error) -> Refused {

@@ -7,13 +7,14 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 /// One peer: its socket, what it said, what it is to be told.
-pub(super) struct Side {
+#[derive(Debug)]
+pub(crate) struct Side {
     stream: Stream,
     pub(super) inbox: BytesMut,
     pub(super) outbox: BytesMut,
@@ -26,7 +27,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self {
             stream,
             inbox: BytesMut::new(),
@@ -35,6 +36,35 @@ impl Side {
             closed: false,
             bulk: false,
         }
+    }
+
+    /// Nobody: it says nothing, and cannot be told anything.
+    pub(crate) fn nobody() -> Self {
+        Self::new(Stream::Nobody)
+    }
+
+    /// Its socket, and what it said.
+    pub(crate) fn parts(&mut self) -> (&mut Stream, &mut BytesMut) {
+        (&mut self.stream, &mut self.inbox)
+    }
+
+    /// Nothing is on its way from or to it, as far as is known at once.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let mut room = [0; 1];
+        let mut context = Context::from_waker(Waker::noop());
+        let read = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut room));
+        read.is_pending() && self.inbox.is_empty() && self.outbox.is_empty() && !self.ended
+    }
+
+    /// From now on this thread's runtime waits for it.
+    pub(crate) fn settle_here(&mut self) -> io::Result<()> {
+        self.stream.settle_here()
+    }
+
+    /// Tells it something if the network takes it at once.
+    pub(crate) fn say_at_once(&mut self, bytes: &[u8]) {
+        let mut context = Context::from_waker(Waker::noop());
+        let _: Poll<io::Result<usize>> = Pin::new(&mut self.stream).poll_write(&mut context, bytes);
     }
 
     /// Moves the first bytes of what it said into what the other is told.

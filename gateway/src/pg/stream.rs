@@ -7,6 +7,7 @@ use crate::{
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
+    os::fd::AsFd as _,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -19,24 +20,26 @@ use tokio_rustls::TlsStream;
 
 /// One of the kinds of socket.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<Protected>),
     /// A socket that was lost while TLS was being agreed on.
     Gone,
+    /// No socket at all, for now.
+    Nobody,
 }
 
 /// A TLS session over TCP.
 #[derive(Debug)]
-pub(super) struct Protected {
+pub(crate) struct Protected {
     stream: TlsStream<TcpStream>,
     /// Bytes of the writer that are encrypted, and not all sent yet.
     owed: usize,
 }
 
 /// Connects to the server behind the gate, with TLS where that is wanted.
-pub(super) async fn connect(upstream: &Upstream, back: Option<&Back>) -> io::Result<Stream> {
+pub(crate) async fn connect(upstream: &Upstream, back: Option<&Back>) -> io::Result<Stream> {
     let connecting = async {
         if let Some(path) = upstream.socket() {
             return UnixStream::connect(path).await.map(Stream::Unix);
@@ -76,19 +79,43 @@ impl Stream {
         let peer = match self {
             Self::Tcp(stream) => stream.peer_addr(),
             Self::Tls(protected) => protected.stream.get_ref().0.peer_addr(),
-            Self::Unix(_) | Self::Gone => return IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Self::Unix(_) | Self::Gone | Self::Nobody => return IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip())
     }
 
+    /// From now on this thread's runtime waits for the socket.
+    pub(super) fn settle_here(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => moved(stream),
+            Self::Tls(protected) => match &mut protected.stream {
+                TlsStream::Client(stream) => moved(stream.get_mut().0),
+                TlsStream::Server(stream) => moved(stream.get_mut().0),
+            },
+            Self::Unix(stream) => {
+                let own = std::os::unix::net::UnixStream::from(stream.as_fd().try_clone_to_owned()?);
+                *stream = UnixStream::from_std(own)?;
+                Ok(())
+            }
+            Self::Gone | Self::Nobody => Ok(()),
+        }
+    }
+
     /// Whether nobody on the way can read what is sent.
-    pub(super) fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         match self {
             Self::Tls(_) | Self::Unix(_) => true,
             Self::Tcp(stream) => stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()),
-            Self::Gone => false,
+            Self::Gone | Self::Nobody => false,
         }
     }
+}
+
+/// The same socket, for which this thread's runtime waits.
+fn moved(stream: &mut TcpStream) -> io::Result<()> {
+    let own = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    *stream = TcpStream::from_std(own)?;
+    Ok(())
 }
 
 impl AsyncRead for Stream {
@@ -98,6 +125,7 @@ impl AsyncRead for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(protected) => protected.poll_read(cx, buf),
             Self::Gone => Poll::Ready(Ok(())),
+            Self::Nobody => Poll::Pending,
         }
     }
 }
@@ -108,7 +136,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(protected) => protected.poll_write(cx, buf),
-            Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Self::Gone | Self::Nobody => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
@@ -117,7 +145,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(protected) => Pin::new(&mut protected.stream).poll_flush(cx),
-            Self::Gone => Poll::Ready(Ok(())),
+            Self::Gone | Self::Nobody => Poll::Ready(Ok(())),
         }
     }
 
@@ -126,7 +154,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(protected) => Pin::new(&mut protected.stream).poll_shutdown(cx),
-            Self::Gone => Poll::Ready(Ok(())),
+            Self::Gone | Self::Nobody => Poll::Ready(Ok(())),
         }
     }
 }

@@ -67,6 +67,7 @@ fn settings(folder: &Path, server: &Server, recorder: SocketAddr) -> Settings {
         login: None,
         upstream_password: None,
         limits: clyra_gateway::Limits::default(),
+        pool: None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     gate::{Arrival, Passage},
     pg::question::{Kind, PreparedNames, Question},
 };
-use clyra_wire::{OwnAnswer, OwnQuestion, Refused};
+use clyra_wire::{End, OwnAnswer, OwnQuestion, Refused};
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 impl Relay {
@@ -16,7 +16,7 @@ impl Relay {
             bytes: question.bytes,
             portal: matches!(question.kind, Kind::Bind | Kind::Execute),
         };
-        let passage = {
+        let mut passage = {
             let wire = PreparedNames(&self.wire);
             let prepared = |name: &str| wire.facts(name);
             match question.kind {
@@ -32,9 +32,17 @@ impl Relay {
                 }
             }
         };
+        if self.pooled.is_some() && !matches!(passage, Some(Passage::Shut(_))) {
+            passage = self.pass_pool(passage, &question);
+        }
         match (passage, question.kind) {
             (None | Some(Passage::Go(_)), Kind::Bind) => self.wire.allow_bind(question.known),
-            (None, _) | (Some(Passage::Go(_)), Kind::Parse) => self.wire.allow_parse(question.known),
+            (None, _) | (Some(Passage::Go(_)), Kind::Parse) => {
+                if let Some(error) = self.prepare(question.known) {
+                    self.refuse(error);
+                }
+            }
+            (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if self.forgets(&ticket) => {}
             (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if ticket.is_bounded() => {
                 self.run_bounded(ticket, question.kind).await?;
             }
@@ -44,14 +52,28 @@ impl Relay {
             }
             (Some(Passage::Go(ticket)), Kind::Execute) => self.wire.allow_execute(ticket),
             (Some(Passage::Go(ticket)), Kind::Function) => self.wire.allow_function(ticket),
-            (Some(Passage::Shut(error)), _) => match self.wire.refuse(error) {
-                Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),
-                Refused::Poison(poison) => self.server.outbox.extend_from_slice(&poison),
-                Refused::Silent => {}
-            },
+            (Some(Passage::Shut(error)), _) => self.refuse(error),
         }
         self.settle();
         Ok(())
+    }
+
+    fn refuse(&mut self, error: Vec<u8>) {
+        match self.wire.refuse(error) {
+            Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),
+            Refused::Poison(poison) => self.server.outbox.extend_from_slice(&poison),
+            Refused::Silent => {}
+        }
+    }
+
+    /// What the rules let pass may still be more than a shared session can carry; then it never ran.
+    fn pass_pool(&mut self, passage: Option<Passage>, question: &Question) -> Option<Passage> {
+        let Some(error) = self.leaves_behind(question.kind, &question.known) else { return passage };
+        if let (Some(Passage::Go(ticket)), Some(visitor)) = (&passage, &self.visitor) {
+            let skipped = End { skipped: true, ..End::default() };
+            self.house.gate.settle(visitor, ticket, Some(&skipped));
+        }
+        Some(Passage::Shut(error))
     }
 
     /// Asks the server a question of the gateway's own and waits for the answer; the client's bytes stay where they

@@ -7,12 +7,14 @@ mod bound;
 mod claim;
 mod opaque;
 mod pin;
+mod pooled;
 mod settle;
 mod turn;
 
 use super::{House, Seat, login::Opened, side::Side, stream::Stream};
 use crate::claims::SessionClaims;
 use crate::gate::{Known, Shown, Ticket, Visitor};
+use crate::pool::NotServed;
 use clyra_policy::{Login, Proof};
 use clyra_spec::Auth;
 use clyra_wire::{Refusal, Session, WireError, fatal_response};
@@ -22,11 +24,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use pooled::{Pooled, not_served};
+
 /// Runs a session to its end.
 pub(super) async fn run(house: House, client: Stream, opened: Opened) {
     let mut relay = Relay::new(house, client, opened);
     if let Err(broken) = relay.turns().await {
         relay.say_goodbye(&broken).await;
+    }
+    if relay.pooled.is_some() {
+        relay.part().await;
     }
 }
 
@@ -37,6 +44,8 @@ struct Relay {
     wire: Wire,
     client: Side,
     server: Side,
+    /// Where its server connection comes from a pool.
+    pooled: Option<Box<Pooled>>,
     login: Pending,
     visitor: Option<Visitor>,
     /// When the bytes of this turn were read.
@@ -73,6 +82,8 @@ enum Broken {
     Unanswered,
     /// Row-level security would not hold the session.
     Unfenced(String),
+    /// The pool has no connection for it.
+    NotServed(NotServed),
 }
 
 impl Relay {
@@ -81,13 +92,24 @@ impl Relay {
         let token = format!("{:016x}", fastrand::u64(..));
         let mut client = Side::new(client);
         client.inbox = opened.early;
-        let mut server = Side::new(opened.server);
+        let mut pooled = opened.pooled;
+        let mut wire = Session::new(token);
+        let mut server = match &mut pooled {
+            Some(pooled) => {
+                if pooled.shares() {
+                    wire.rename();
+                }
+                pooled.first_side()
+            }
+            None => Side::new(opened.server),
+        };
         server.inbox = opened.heard;
         Self {
             house,
-            wire: Session::new(token),
+            wire,
             client,
             server,
+            pooled,
             login: Pending {
                 user: opened.user,
                 database: opened.database,
@@ -116,6 +138,7 @@ impl Relay {
             self.hear_server()?;
             if self.visitor.is_none() && self.wire.is_open() {
                 self.let_in();
+                self.keep_for_pins().await?;
                 self.pin().await?;
                 if self.login.replication {
                     return self.carry_unread().await;
@@ -128,6 +151,9 @@ impl Relay {
             if leaving && !self.wire.owes() {
                 self.client.flush().await;
                 self.server.flush().await;
+                return Ok(());
+            }
+            if self.pooled.is_some() && self.rests().await? {
                 return Ok(());
             }
             if self.server.ended && self.server.inbox.is_empty() && self.client.outbox.is_empty() {
@@ -160,14 +186,23 @@ impl Relay {
             application: &self.login.application,
             tenant: None,
         };
+        if let Some(pooled) = &mut self.pooled {
+            pooled.reports = self.wire.reports();
+        }
         let claims = std::mem::take(&mut self.login.claims);
         let shown = Shown { auth, proof: Arc::clone(&self.login.proof) };
         self.visitor = Some(self.house.gate.visitor(&login, shown, claims));
     }
 
     async fn say_goodbye(&mut self, broken: &Broken) {
+        let mut hint = "";
         let (sqlstate, message) = match broken {
             Broken::Io => return,
+            Broken::NotServed(why) => {
+                let (sqlstate, message, advice) = not_served(why);
+                hint = advice;
+                (sqlstate, message)
+            }
             Broken::Wire(err) => ("08P01", format!("clyra: {err}")),
             Broken::Unfenced(message) => ("42501", message.clone()),
             Broken::Shutdown => ("57P01", "clyra: the gateway is shutting down".to_owned()),
@@ -182,7 +217,7 @@ impl Relay {
         if matches!(broken, Broken::Wire(_)) {
             self.house.gate.metrics.protocol_errors.increment(1);
         }
-        let refusal = Refusal { sqlstate, message: &message, detail: "", hint: "", position: None };
+        let refusal = Refusal { sqlstate, message: &message, detail: "", hint, position: None };
         self.client.outbox.extend_from_slice(&fatal_response(&refusal));
         let _ = tokio::time::timeout(GOODBYE_MAX, self.client.flush()).await;
     }

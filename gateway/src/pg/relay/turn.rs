@@ -14,6 +14,13 @@ impl Relay {
     /// Deals with the client's bytes; true when it takes its leave.
     pub(super) async fn hear_client(&mut self) -> Result<bool, Broken> {
         loop {
+            if self.pooled.is_some() && !self.has_server().await? {
+                self.needed = 1;
+                if self.client.ended {
+                    self.client.inbox.clear();
+                }
+                return Ok(false);
+            }
             if let Some(visitor) = &mut self.visitor {
                 self.wire.ask_binds(self.house.gate.looks_at_binds(visitor));
             }
@@ -33,17 +40,17 @@ impl Relay {
                 }
                 Step::Forward(bytes) => self.client.hand(bytes, &mut self.server),
                 Step::Drop(bytes) => self.client.inbox.advance(bytes),
-                // Only sessions that share a server's session rename.
-                Step::Refer(_) => {
-                    return Err(Broken::Wire(WireError::Unexpected { tag: b'B', place: "here" }));
-                }
+                Step::Refer(refer) => self.refer(&refer),
                 Step::Tell(told) => self.server.outbox.extend_from_slice(&told),
                 Step::Answer(bytes, answer) => {
                     self.client.inbox.advance(bytes);
                     self.client.outbox.extend_from_slice(&answer);
                 }
                 Step::Leave(bytes) => {
-                    self.client.hand(bytes, &mut self.server);
+                    // A connection of a pool stays.
+                    if self.pooled.is_none() {
+                        self.client.hand(bytes, &mut self.server);
+                    }
                     return Ok(true);
                 }
                 // Asked again when the server has answered some of what is open.
@@ -109,7 +116,7 @@ impl Relay {
         {
             turned |= self.client.poll_fill(cx, self.needed)?.is_ready();
         }
-        if self.client.ended && self.client.inbox.is_empty() {
+        if self.client.ended && self.client.inbox.is_empty() && self.pooled.is_none() {
             turned |= self.server.poll_close(cx)?.is_ready();
         }
         if turned {

@@ -275,8 +275,8 @@ impl<P: Clone, T> Session<P, T> {
         }
     }
 
-    /// What a `Bind` of this name will run: a statement still being prepared, or one that stands.
-    pub(super) fn to_bind(&self, name: &[u8]) -> Option<P> {
+    /// What a `Bind` of this name would run: a statement still being prepared, or one that stands.
+    pub fn to_bind(&self, name: &[u8]) -> Option<P> {
         let coming = self.expects.iter().rev().find_map(|expect| match expect {
             Expect::Parse { name: coming, prepared } if **coming == *name => Some(prepared.clone()),
             _ => None,

@@ -181,6 +181,7 @@ pub struct Session<P, T> {
     renames: bool,
     segments: u64,
     failures: u64,
+    reports: u64,
 }
 
 #[derive(Debug)]
@@ -255,6 +256,7 @@ impl<P: Clone, T> Session<P, T> {
             renames: false,
             segments: 0,
             failures: 0,
+            reports: 0,
         }
     }
 

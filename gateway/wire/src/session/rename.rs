@@ -46,6 +46,11 @@ impl<P: Clone, T> Session<P, T> {
         self.failures
     }
 
+    /// Settings that the server has reported so far.
+    pub fn reports(&self) -> u64 {
+        self.reports
+    }
+
     /// Nothing is under way in either direction: the server's session could be another now.
     pub fn is_quiet(&self) -> bool {
         self.is_idle()

@@ -290,6 +290,7 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     fn parameter(&mut self, body: &[u8]) {
+        self.reports += 1;
         match backend::parameter(body) {
             Some((b"standard_conforming_strings", value)) => self.strings_standard = value == b"on",
             Some((b"client_encoding", value)) => {
