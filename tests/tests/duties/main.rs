@@ -8,6 +8,7 @@
 )]
 
 mod caps;
+mod clients;
 mod cost;
 mod rows;
 
