@@ -5,6 +5,7 @@ use clyra_policy::Policy;
 use std::fs;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "GOLDEN=write is asked of the one who runs tests")]
 fn every_bad_file_is_refused_with_its_place() {
     let mut files: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad"))
         .unwrap()

@@ -1,11 +1,6 @@
 //! Duties over the whole house: bounds of rows and cost, and velocity caps, with real clients and the evidence.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod caps;
 mod clients;
