@@ -53,7 +53,7 @@ impl std::error::Error for PolicyError {}
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     /// The dialect has no judge.
-    #[error("unknown dialect `{0}`; allowed: postgres")]
+    #[error("unknown dialect `{0}`; allowed: postgres, snowflake, databricks, bigquery")]
     Dialect(String),
     /// The line is no JSON object of the expected shape.
     #[error("not a line to judge: {0}")]

@@ -19,7 +19,7 @@ pub struct FactsArgs {
     /// Lines `{"id", "sql", "user"?}`; `-` reads standard input, and each line is answered as soon as it is there
     #[arg(long = "in", value_name = "FILE.jsonl", default_value = "-", conflicts_with = "sql")]
     input: PathBuf,
-    /// SQL dialect of the statements
+    /// SQL dialect of the statements: postgres, snowflake, databricks or bigquery
     #[arg(long, value_name = "NAME", default_value = "postgres")]
     dialect: String,
     /// Snapshot of the database, from `clyra policy catalog`: facts then cover what views, functions and rules touch

@@ -42,7 +42,7 @@ pub struct Diff {
     /// Corpus; `-` reads standard input
     #[arg(long = "in", value_name = "FILE.jsonl")]
     input: PathBuf,
-    /// SQL dialect of the statements
+    /// SQL dialect of the statements: postgres, snowflake, databricks or bigquery
     #[arg(long, value_name = "NAME", default_value = "postgres")]
     dialect: String,
     /// Print JSON, one line a difference

@@ -8,7 +8,7 @@ use crate::{
     tell,
 };
 use clap::{Args, Subcommand};
-use clyra_policy::{EvalError, Login, Policy, Proof, tools};
+use clyra_policy::{Dialect, EvalError, Login, Policy, Proof, tools};
 use serde_json::json;
 use std::{
     fs,
@@ -29,6 +29,9 @@ pub enum PolicyVerb {
         /// A policy file, named as the other commands name it
         #[arg(long, value_name = "FILE")]
         policy: Vec<PathBuf>,
+        /// Say too which rules refuse every statement of this dialect: postgres, snowflake, databricks or bigquery
+        #[arg(long, value_name = "NAME", default_value = "postgres")]
+        dialect: String,
         /// Print JSON, one line a file
         #[arg(long)]
         json: bool,
@@ -118,6 +121,9 @@ pub struct Explain {
     /// A claim of its token, for `jwt`; several times for several
     #[arg(long, value_name = "NAME=VALUE")]
     claim: Vec<String>,
+    /// SQL dialect of the statement: postgres, snowflake, databricks or bigquery
+    #[arg(long, value_name = "NAME", default_value = "postgres")]
+    dialect: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -132,7 +138,7 @@ pub struct Eval {
     /// Snapshot of the database, from `clyra policy catalog`
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// SQL dialect of the statements
+    /// SQL dialect of the statements: postgres, snowflake, databricks or bigquery
     #[arg(long, value_name = "NAME", default_value = "postgres")]
     dialect: String,
     /// Corpus; `-` reads standard input
@@ -146,7 +152,9 @@ pub struct Eval {
 /// Does what was asked with policies.
 pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
     match verb {
-        PolicyVerb::Lint { files, policy, json } => lint(&[files, policy].concat(), json),
+        PolicyVerb::Lint { files, policy, dialect, json } => {
+            lint(&[files, policy].concat(), spoken(&dialect)?, json)
+        }
         PolicyVerb::Explain(args) => explain(&args),
         PolicyVerb::Facts(args) => rules::facts::run(&args),
         PolicyVerb::Eval(args) => eval(&args),
@@ -165,13 +173,23 @@ pub(crate) fn read(path: &Path) -> Result<Policy, Error> {
     tools::lint(&text_of(path)?, &path.display().to_string()).map_err(|error| Error::Usage(error.to_string()))
 }
 
-fn lint(files: &[PathBuf], json: bool) -> Result<u8, Error> {
+/// The dialect that a word names.
+fn spoken(word: &str) -> Result<Dialect, Error> {
+    word.parse().map_err(|error: EvalError| Error::Usage(error.to_string()))
+}
+
+fn lint(files: &[PathBuf], dialect: Dialect, json: bool) -> Result<u8, Error> {
     let mut code = 0;
     for path in files {
         let file = path.display().to_string();
         match tools::lint(&text_of(path)?, &file) {
             Ok(policy) => {
                 let (mode, rules) = (policy.mode().as_str(), policy.rules());
+                let unfit = tools::unfit(&policy, dialect);
+                if !unfit.is_empty() {
+                    let (rules, word) = (unfit.join(", "), dialect.as_str());
+                    tell::note(&format!("{file}: rules that refuse every statement of {word}: {rules}"));
+                }
                 let record = json!({
                     "file": file, "ok": true, "name": policy.name(), "version": policy.version(),
                     "digest": policy.digest(), "mode": mode, "rules": rules,
@@ -210,7 +228,7 @@ fn explain(args: &Explain) -> Result<u8, Error> {
         application: &args.application,
         tenant: args.tenant.as_deref(),
     };
-    let explanation = tools::explain(&policy, &login, &Arc::new(args.proof()?), &sql);
+    let explanation = tools::explain(&policy, &login, &Arc::new(args.proof()?), spoken(&args.dialect)?, &sql);
     say(args.json, &explanation, || explanation.to_string())?;
     Ok(0)
 }

@@ -9,7 +9,7 @@ pub(crate) use answer::{answer, fetch};
 pub(crate) use cross::unjoined;
 pub(crate) use runs::{Plan, Written, plan, written};
 
-use crate::known;
+use crate::{Dialect, known};
 use clyra_spec::limits::NAMES_MAX;
 use pg_raw_parse::Node;
 use pg_raw_parse::list::{CastNodeList, NodeList};
@@ -18,6 +18,8 @@ use pg_raw_parse::nodes::{ColumnRef, JoinExpr, RangeVar, SelectStmt, TypeName};
 /// The details of one statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Details {
+    /// The dialect that the statement is written in.
+    pub(crate) dialect: Dialect,
     /// Columns named: `column`, `name.column` with an alias or table, `name.*` and `name` for whole rows.
     pub(crate) columns: Names,
     /// Aliases and the tables that they stand for.

@@ -144,7 +144,7 @@ impl<'f> Scene<'f> {
             let finding = Finding {
                 reason,
                 what: problem.message.clone(),
-                hint: "send a statement that PostgreSQL's own grammar reads".to_owned(),
+                hint: "send a statement that can be read whole, in the dialect of the server".to_owned(),
                 position: problem.position,
             };
             return Some((sqlstate, finding));
@@ -163,7 +163,7 @@ impl<'f> Scene<'f> {
             let finding = Finding {
                 reason: "not_understood",
                 what: "a statement whose facts are not known".to_owned(),
-                hint: "send a statement that PostgreSQL's own grammar reads".to_owned(),
+                hint: "send a statement that can be read whole, in the dialect of the server".to_owned(),
                 position: Some(position),
             };
             ("0A000", finding)

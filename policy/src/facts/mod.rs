@@ -220,7 +220,7 @@ impl Facts {
         size_of::<Self>() + statements.sum::<usize>()
     }
 
-    fn not_understood(text: &str, length: usize, problem: Problem) -> Self {
+    pub(crate) fn not_understood(text: &str, length: usize, problem: Problem) -> Self {
         let mut gather = Gather::new();
         gather.note(Verb::Unparsed);
         gather.tag("unparsed");
@@ -233,8 +233,29 @@ impl Facts {
     }
 }
 
+impl StatementFacts {
+    /// The facts of a text without any statement.
+    pub(crate) fn empty(sql: &str) -> Self {
+        let mut gather = Gather::new();
+        gather.note(Verb::Empty);
+        let length = u32::try_from(sql.len()).unwrap_or(u32::MAX);
+        gather.into_facts(shape::shape(""), (0, length), 1)
+    }
+}
+
+/// The digest of a statement's shape.
+pub(crate) fn digest(shape: &[u8]) -> [u8; 32] {
+    *blake3::hash(shape).as_bytes()
+}
+
 impl Problem {
-    fn ours(message: &str) -> Self {
+    /// One that stands at a byte of the text.
+    pub(crate) fn at(message: &str, sql: &str, byte: usize) -> Self {
+        let position = characters_before(sql, byte).checked_add(1);
+        Self { message: message.to_owned(), position, syntax: false }
+    }
+
+    pub(crate) fn ours(message: &str) -> Self {
         Self { message: message.to_owned(), position: None, syntax: false }
     }
 
@@ -310,10 +331,7 @@ fn read(text: &str, inner: bool) -> Result<Facts, Problem> {
         statements.push(gather.into_facts(shape::shape(part), span, characters));
     }
     if statements.is_empty() {
-        let mut gather = Gather::new();
-        gather.note(Verb::Empty);
-        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        statements.push(gather.into_facts(shape::shape(""), (0, length), 1));
+        statements.push(StatementFacts::empty(text));
     }
     Ok(Facts { statements: statements.into(), problem })
 }

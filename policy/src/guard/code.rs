@@ -9,7 +9,8 @@ pub(super) fn no_dynamic_sql(statement: &StatementFacts) -> Option<Finding> {
     if statement.details.keeps_code {
         return Some(kept(statement));
     }
-    let runs = statement.functions.iter().find(|name| known::reads_by_text(name))?;
+    let runs =
+        statement.functions.iter().find(|name| known::reads_by_text_in(statement.details.dialect, name))?;
     Some(Finding {
         reason: "dynamic_sql",
         what: format!("calling `{runs}`, which runs or reads what a text names"),

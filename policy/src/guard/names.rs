@@ -92,7 +92,8 @@ pub(super) fn deny_functions(
     user: &str,
 ) -> Option<Finding> {
     let denied = |name: &str| {
-        (dangerous && known::is_dangerous(name)) || patterns.iter().any(|pattern| pattern.matches(name, user))
+        (dangerous && known::is_dangerous_in(statement.details.dialect, name))
+            || patterns.iter().any(|pattern| pattern.matches(name, user))
     };
     let position = Some(statement.position);
     let names = statement.functions.iter().map(|name| &**name);
@@ -124,7 +125,8 @@ pub(super) fn allow_functions(
     statement: &StatementFacts,
 ) -> Option<Finding> {
     let listed = |name: &str| {
-        (harmless && known::is_harmless(name)) || patterns.iter().any(|pattern| pattern.covers(name))
+        (harmless && known::is_harmless_in(statement.details.dialect, name))
+            || patterns.iter().any(|pattern| pattern.covers(name))
     };
     let details = &statement.details;
     let found = statement.functions.iter().map(|name| &**name).find(|name| !listed(name));
@@ -149,7 +151,8 @@ pub(super) fn allow_functions(
 
 /// What may touch any table, although none is named.
 fn any_table(statement: &StatementFacts) -> Option<&str> {
-    let by_text = statement.functions.iter().find(|name| known::reads_by_text(name));
+    let by_text =
+        statement.functions.iter().find(|name| known::reads_by_text_in(statement.details.dialect, name));
     let statistics = || statement.reads.iter().find(|name| shows_values(name));
     let code = || statement.details.keeps_code.then_some("a table named in code that cannot be read");
     by_text.or_else(statistics).map(|name| &**name).or_else(code)

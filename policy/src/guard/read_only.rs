@@ -2,7 +2,7 @@
 
 use super::{Finding, loud, names, session};
 use crate::policy::TablePattern;
-use crate::{Setting, StatementFacts, Verbs, known};
+use crate::{Dialect, Setting, StatementFacts, Verbs, known};
 use clyra_spec::Verb;
 
 /// Anything in the statement that may do more than read.
@@ -25,13 +25,14 @@ fn writes(functions: &[TablePattern], statement: &StatementFacts) -> Option<(&'s
         return Some((found.reason, found.what));
     }
     let details = &statement.details;
+    let postgres = details.dialect == Dialect::Postgres;
     let vouched = |name: &str| details.vouched.iter().any(|one| one == name);
     let doubted = |name: &str| details.doubted.iter().any(|one| one == name);
     // Changes of settings have been looked at.
     let fine = |name: &str| {
-        (known::is_harmless(name) && !doubted(name))
-            || (known::is_of_extension(name) && !doubted(name))
-            || known::own(name) == Some("set_config")
+        (known::is_harmless_in(details.dialect, name) && !doubted(name))
+            || (postgres && known::is_of_extension(name) && !doubted(name))
+            || (postgres && known::own(name) == Some("set_config"))
             || vouched(name)
             || functions.iter().any(|pattern| pattern.covers(name))
     };

@@ -18,7 +18,9 @@ pub(super) fn require_limit(max: u64, gather: bool, statement: &StatementFacts) 
             return of("limit_too_high", format!("{verb} of up to {rows} rows, more than {max}"));
         }
         Answer::AtMost { scalar: true, .. } => {
-            let many = |name: &str| known::gives_rows(name) || !known::is_harmless(name);
+            let many = |name: &str| {
+                known::gives_rows(name) || !known::is_harmless_in(statement.details.dialect, name)
+            };
             if let Some(name) = statement.functions.iter().find(|name| many(name)) {
                 return of("no_limit", format!("{verb} whose `{name}` may give many rows"));
             }

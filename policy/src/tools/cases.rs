@@ -2,7 +2,7 @@
 
 use super::eval::{Sql, approvals, given};
 use super::session::{Played, play};
-use crate::{Login, Moment, Policy, PolicyError, Proof};
+use crate::{Dialect, Login, Moment, Policy, PolicyError, Proof};
 use clyra_spec::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
@@ -68,8 +68,13 @@ fn failure(policy: &Policy, case: &Spanned<Case>) -> Option<CaseFailure> {
         approvals: approvals(given.as_ref()),
         ..Moment::default()
     };
-    let played =
-        play(policy, &policy.caller_with(&login, &Arc::new(case.proof())), case.sql.messages(), &moment);
+    let played = play(
+        policy,
+        &policy.caller_with(&login, &Arc::new(case.proof())),
+        Dialect::Postgres,
+        case.sql.messages(),
+        &moment,
+    );
     if case.fits(&played) {
         return None;
     }

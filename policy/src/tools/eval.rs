@@ -2,7 +2,7 @@
 
 use super::StatementView;
 use super::session::{Played, RuleView, play};
-use crate::{Approvals, EvalError, Given, Login, Moment, Policy};
+use crate::{Approvals, Dialect, EvalError, Given, Login, Moment, Policy};
 use serde::{Deserialize, Serialize};
 
 /// Judges one JSON line of a corpus and answers with one JSON line.
@@ -30,6 +30,8 @@ pub fn eval_line(policy: &Policy, dialect: &str, line: &str) -> Result<String, E
 /// One line of a corpus.
 #[derive(Deserialize)]
 pub(super) struct Line {
+    #[serde(skip)]
+    dialect: Dialect,
     pub(super) id: serde_json::Value,
     sql: Sql,
     #[serde(default)]
@@ -51,10 +53,8 @@ pub(super) struct Line {
 impl Line {
     /// Reads a line.
     pub(super) fn parse(dialect: &str, line: &str) -> Result<Self, EvalError> {
-        if dialect != "postgres" {
-            return Err(EvalError::Dialect(dialect.to_owned()));
-        }
-        Ok(serde_json::from_str(line)?)
+        let dialect = dialect.parse()?;
+        Ok(Self { dialect, ..serde_json::from_str(line)? })
     }
 
     /// Plays it past a policy.
@@ -69,7 +69,7 @@ impl Line {
         let given = given(self.approved_by.as_deref());
         let approvals = approvals(given.as_ref());
         let moment = Moment { now_us: self.at_us, change_intent, approvals, ..Moment::default() };
-        play(policy, &policy.caller(&login), self.sql.messages(), &moment)
+        play(policy, &policy.caller(&login), self.dialect, self.sql.messages(), &moment)
     }
 }
 
@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn bad_lines_are_named() {
         let error = |dialect, line| eval_line(&Policy::starter(), dialect, line).unwrap_err().to_string();
-        assert_eq!(error("oracle", "{}"), "unknown dialect `oracle`; allowed: postgres");
+        assert_eq!(
+            error("oracle", "{}"),
+            "unknown dialect `oracle`; allowed: postgres, snowflake, databricks, bigquery"
+        );
         assert!(error("postgres", r#"{"id":1}"#).contains("missing field `sql`"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::StatementView;
 use crate::engine::Scene;
-use crate::{Binds, Facts, Login, Moment, Policy, Proof};
+use crate::{Binds, Dialect, Facts, Login, Moment, Policy, Proof};
 use clyra_spec::{ActorKind, KillLevel, Mode, Verdict};
 use serde::Serialize;
 use std::{fmt, sync::Arc};
@@ -52,9 +52,15 @@ pub struct RuleExplanation {
 }
 
 /// Explains what `policy` says of `sql` from `login`, who has proved `proof` as well.
-pub fn explain(policy: &Policy, login: &Login<'_>, proof: &Arc<Proof>, sql: &str) -> Explanation {
+pub fn explain(
+    policy: &Policy,
+    login: &Login<'_>,
+    proof: &Arc<Proof>,
+    dialect: Dialect,
+    sql: &str,
+) -> Explanation {
     let caller = policy.caller_with(login, proof);
-    let facts = Facts::of_postgres(sql.as_bytes());
+    let facts = Facts::of(dialect, sql.as_bytes());
     let moment = Moment { binds: Binds::Later, ..Moment::default() };
     let scene = Scene::new(&facts, &|_| None).at(moment);
     let decision = policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|_| None);
@@ -151,14 +157,19 @@ impl fmt::Display for Explanation {
 #[cfg(test)]
 mod tests {
     use super::explain;
-    use crate::{Login, Policy, Proof};
+    use crate::{Dialect, Login, Policy, Proof};
     use std::sync::Arc;
 
     #[test]
     fn tells_facts_and_every_rule() {
         let login = Login { user: "ann", database: "shop", application: "psql", tenant: None };
-        let explanation =
-            explain(&Policy::starter(), &login, &Arc::default(), "DELETE FROM orders WHERE true");
+        let explanation = explain(
+            &Policy::starter(),
+            &login,
+            &Arc::default(),
+            Dialect::Postgres,
+            "DELETE FROM orders WHERE true",
+        );
         let text = explanation.to_string();
         for line in [
             "deny (recorded only), by policy starter version 1 in shadow mode",
@@ -178,7 +189,9 @@ mod tests {
                     kind: agent\n  - match: {jwt: {iss: idp, claim: {team: data}}}\n    tenant: '{claim.tenant}'\n";
         let policy = Policy::parse(yaml, "a.yaml").unwrap();
         let login = Login { user: "ann", database: "shop", application: "psql", tenant: None };
-        let said = |proof: Proof| explain(&policy, &login, &Arc::new(proof), "SELECT 1").to_string();
+        let said = |proof: Proof| {
+            explain(&policy, &login, &Arc::new(proof), Dialect::Postgres, "SELECT 1").to_string()
+        };
         let uris = vec!["spiffe://corp/acme/seven".to_owned()];
         assert!(said(Proof { uris, ..Proof::default() }).contains("caller: seven (agent) for acme\n"));
         let claims = |pairs: &[(&str, &str)]| {

@@ -50,7 +50,7 @@ pub struct StatementDetail {
     /// Tables whose existing rows are changed: verb, table, and `none`, `everything` or `rows`.
     pub targets: Vec<(&'static str, Box<str>, &'static str)>,
     /// Settings that are changed, each with its words where the statement tells them.
-    pub settings: Vec<(Box<str>, Option<Box<[Box<str>]>>)>,
+    pub settings: Vec<SettingView>,
     /// The statement that it prepares, runs by name, or forgets.
     pub prepared: Vec<Box<str>>,
     /// What it names that the catalog does not have, or cannot tell the meaning of.
@@ -58,6 +58,9 @@ pub struct StatementDetail {
     /// The character of the message at which it begins, from 1.
     pub position: u32,
 }
+
+/// A setting, and the words that it is changed to.
+pub type SettingView = (Box<str>, Option<Box<[Box<str>]>>);
 
 /// The facts of one text; `catalog` widens them by what the names stand for.
 pub fn facts(dialect: Dialect, catalog: Option<&Catalog>, sql: &str) -> FactsView {
@@ -137,7 +140,7 @@ fn chosen(filter: Filter) -> &'static str {
     }
 }
 
-fn setting(setting: &Setting) -> (Box<str>, Option<Box<[Box<str>]>>) {
+fn setting(setting: &Setting) -> SettingView {
     match setting {
         Setting::Named { name, value: SettingValue::Words(words) } => (name.clone(), Some(words.clone())),
         Setting::Named { name, .. } => (name.clone(), None),

@@ -11,10 +11,10 @@ pub use cases::{CaseFailure, CasesReport, cases};
 pub use diff::{Difference, Said, diff_line};
 pub use eval::eval_line;
 pub use explain::{Explanation, RuleExplanation, explain};
-pub use facts::{FactsView, ProblemView, StatementDetail, facts, facts_line};
+pub use facts::{FactsView, ProblemView, SettingView, StatementDetail, facts, facts_line};
 pub use session::RuleView;
 
-use crate::{Policy, PolicyError, StatementFacts};
+use crate::{Dialect, Policy, PolicyError, StatementFacts};
 use serde::Serialize;
 
 /// Checks a policy file.
@@ -23,6 +23,13 @@ use serde::Serialize;
 /// The first fault of the file, with its place.
 pub fn lint(yaml: &str, file: &str) -> Result<Policy, PolicyError> {
     Policy::parse(yaml, file)
+}
+
+/// Ids of rules that refuse every statement of a dialect, because what they need is read for PostgreSQL only.
+pub fn unfit(policy: &Policy, dialect: Dialect) -> Vec<&str> {
+    let fenced =
+        policy.rules.iter().filter(|rule| dialect != Dialect::Postgres && rule.guard.fence().is_some());
+    fenced.map(|rule| &*rule.id).collect()
 }
 
 /// The facts of one statement, as the tools print them.

@@ -1,7 +1,7 @@
 //! Plays the messages of one session past a policy, for the tools; it never keeps a message that was refused.
 
 use super::StatementView;
-use crate::{Binds, Caller, Facts, Moment, Policy};
+use crate::{Binds, Caller, Dialect, Facts, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,12 +30,18 @@ pub struct RuleView {
 }
 
 /// Plays `messages`, which are those of one session of `caller`, at one moment.
-pub(super) fn play(policy: &Policy, caller: &Caller, messages: &[String], moment: &Moment<'_>) -> Played {
+pub(super) fn play(
+    policy: &Policy,
+    caller: &Caller,
+    dialect: Dialect,
+    messages: &[String],
+    moment: &Moment<'_>,
+) -> Played {
     let mut played =
         Played { verdict: Verdict::Allow, enforced: false, rules: Vec::new(), statements: Vec::new() };
     let mut session = Session::default();
     for message in messages {
-        let facts = Arc::new(Facts::of_postgres(message.as_bytes()));
+        let facts = Arc::new(Facts::of(dialect, message.as_bytes()));
         let moment = Moment { path_changed: session.path_changed, binds: Binds::Later, ..*moment };
         let decision =
             policy.decide_at(caller, &facts, KillLevel::Observe, &moment, &|name| session.prepared(name));

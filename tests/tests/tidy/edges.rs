@@ -122,17 +122,18 @@ fn is_part(rest: &str) -> bool {
 }
 
 /// Where statements are read.
-const PARSER_ROOMS: [&str; 3] = ["policy/src/facts/", "policy/src/detail/", "policy/src/blocks/"];
+const PARSER_ROOMS: [&str; 4] =
+    ["policy/src/facts/", "policy/src/detail/", "policy/src/blocks/", "policy/src/dialect/"];
 
 /// The parser's name outside the folders that alone may know it.
 pub(crate) fn parser_outside_facts(file: &File) -> Vec<Finding> {
     let inside = PARSER_ROOMS.iter().any(|room| file.path.starts_with(room));
     let ours = file.path.contains("/src/") && file.is_rust() && !inside;
-    let parser = concat!("pg_raw", "_parse::");
-    if ours && file.text.contains(parser) {
+    let parsers = [concat!("pg_raw", "_parse::"), concat!("sql", "parser::")];
+    if ours && parsers.iter().any(|parser| file.text.contains(parser)) {
         return vec![Finding::new(
             &file.path,
-            "only `facts`, `detail` and `blocks` of `policy` may know the parser",
+            "only `facts`, `detail`, `blocks` and `dialect` of `policy` may know a parser",
         )];
     }
     Vec::new()

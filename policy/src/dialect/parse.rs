@@ -1,0 +1,212 @@
+//! Takes a text apart into statements: parsed by one hand, lexed by two, and compared; it never says what they do.
+
+use super::Dialect;
+use super::lexer::{Kind, Place, Token};
+use crate::facts::Problem;
+use sqlparser::ast::Statement;
+use sqlparser::dialect::{BigQueryDialect, DatabricksDialect, Dialect as Grammar, SnowflakeDialect};
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{self, TokenWithSpan, Tokenizer, Whitespace};
+
+/// A statement, and where it stands.
+pub(super) struct Piece<'t> {
+    pub(super) statement: Statement,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Its tokens, without comments.
+    pub(super) tokens: Vec<&'t Token>,
+}
+
+/// Refuses what would cost too much to read: depth of brackets, length of chains, number of tokens.
+pub(super) fn bound(sql: &str, tokens: &[Token]) -> Result<(), Problem> {
+    if tokens.len() > TOKENS_MAX {
+        return Err(Problem::ours(&format!("more than {TOKENS_MAX} words and signs")));
+    }
+    // For each open bracket, how many operators have been met since the last comma.
+    let mut chains = vec![0usize];
+    let mut cases = 0usize;
+    for token in tokens {
+        let word = sql.get(token.start..token.end).unwrap_or_default();
+        match token.kind {
+            Kind::Sign(b'(' | b'[' | b'{') => chains.push(0),
+            Kind::Sign(b')' | b']' | b'}') if chains.len() > 1 => _ = chains.pop(),
+            Kind::Sign(b',' | b';') => *chains.last_mut().unwrap_or(&mut 0) = 0,
+            Kind::Word if word.eq_ignore_ascii_case("case") => cases += 1,
+            Kind::Word if word.eq_ignore_ascii_case("end") => cases = cases.saturating_sub(1),
+            Kind::Sign(b'.') | Kind::Comment => {}
+            Kind::Sign(_) => *chains.last_mut().unwrap_or(&mut 0) += 1,
+            Kind::Word if LINKS.iter().any(|link| word.eq_ignore_ascii_case(link)) => {
+                *chains.last_mut().unwrap_or(&mut 0) += 1;
+            }
+            _ => {}
+        }
+        if chains.len() + cases > DEPTH_MAX {
+            return Err(Problem::at(&format!("brackets nest deeper than {DEPTH_MAX}"), sql, token.start));
+        }
+        if chains.iter().rev().take(1).any(|chain| *chain > CHAIN_MAX) {
+            let why = format!("more than {CHAIN_MAX} operators in one expression");
+            return Err(Problem::at(&why, sql, token.start));
+        }
+    }
+    Ok(())
+}
+
+/// The statements of a text.
+pub(super) fn pieces<'t>(
+    dialect: Dialect,
+    sql: &str,
+    tokens: &'t [Token],
+) -> Result<Vec<Piece<'t>>, Problem> {
+    let grammar: &dyn Grammar = match dialect {
+        Dialect::Snowflake => &SnowflakeDialect,
+        Dialect::Databricks => &DatabricksDialect,
+        _ => &BigQueryDialect,
+    };
+    let theirs = Tokenizer::new(grammar, sql)
+        .tokenize_with_location()
+        .map_err(|error| Problem::at(&error.message, sql, byte_of(sql, place(error.location))))?;
+    agree(sql, tokens, &theirs)?;
+    let words: Vec<&'t Token> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
+    let mut parser =
+        Parser::new(grammar).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(theirs);
+    let mut pieces = Vec::new();
+    loop {
+        while parser.consume_token(&tokenizer::Token::SemiColon) {}
+        let first = parser.peek_token();
+        if first.token == tokenizer::Token::EOF {
+            return Ok(pieces);
+        }
+        let start = byte_of(sql, place(first.span.start));
+        let statement =
+            parser.parse_statement().map_err(|error| Problem::at(&in_words(&error), sql, start))?;
+        let next = parser.peek_token();
+        let end = match next.token {
+            tokenizer::Token::EOF => sql.len(),
+            tokenizer::Token::SemiColon => byte_of(sql, place(next.span.start)),
+            _ => {
+                let at = byte_of(sql, place(next.span.start));
+                return Err(Problem::at("text behind the end of a statement", sql, at));
+            }
+        };
+        let inside = |token: &&&Token| token.start >= start && token.end <= end;
+        let tokens = words.iter().filter(inside).copied().collect();
+        pieces.push(Piece { statement, start, end, tokens });
+    }
+}
+
+/// Both lexers must have met the same words, names, texts and comments at the same places.
+fn agree(sql: &str, ours: &[Token], theirs: &[TokenWithSpan]) -> Result<(), Problem> {
+    let ours: Vec<(Kind, Place, Place)> = ours
+        .iter()
+        .filter(|token| matches!(token.kind, Kind::Word | Kind::Quoted | Kind::Text | Kind::Comment))
+        .map(|token| {
+            (token.kind, token.from, if token.kind == Kind::Comment { token.from } else { token.until })
+        })
+        .collect();
+    let mut others: Vec<(Kind, Place, Place)> = Vec::with_capacity(ours.len());
+    for (at, token) in theirs.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| theirs.get(before)).map(|token| &token.token);
+        let marked = matches!(before, Some(tokenizer::Token::AtSign | tokenizer::Token::AtAt));
+        let Some(kind) = kind_of(&token.token).filter(|kind| *kind != Kind::Word || !marked) else {
+            continue;
+        };
+        let (from, until) = (place(token.span.start), place(token.span.end));
+        others.push((kind, from, if kind == Kind::Comment { from } else { until }));
+    }
+    let differs = ours.iter().zip(&others).find(|(one, other)| one != other).map(|(one, _)| one.1);
+    let rest = || ours.get(others.len()).or(others.get(ours.len())).map(|token| token.1);
+    match differs.or_else(rest) {
+        Some(place) => Err(Problem::at("a text that can be read in two ways", sql, byte_of(sql, place))),
+        None => Ok(()),
+    }
+}
+
+fn kind_of(token: &tokenizer::Token) -> Option<Kind> {
+    use tokenizer::Token as Their;
+    match token {
+        Their::Word(word) if word.quote_style.is_some() => Some(Kind::Quoted),
+        Their::Word(word) if word.value.starts_with('@') => None,
+        Their::Word(_) => Some(Kind::Word),
+        Their::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => {
+            Some(Kind::Comment)
+        }
+        Their::SingleQuotedString(_)
+        | Their::DoubleQuotedString(_)
+        | Their::TripleSingleQuotedString(_)
+        | Their::TripleDoubleQuotedString(_)
+        | Their::DollarQuotedString(_)
+        | Their::SingleQuotedByteStringLiteral(_)
+        | Their::DoubleQuotedByteStringLiteral(_)
+        | Their::TripleSingleQuotedByteStringLiteral(_)
+        | Their::TripleDoubleQuotedByteStringLiteral(_)
+        | Their::SingleQuotedRawStringLiteral(_)
+        | Their::DoubleQuotedRawStringLiteral(_)
+        | Their::TripleSingleQuotedRawStringLiteral(_)
+        | Their::TripleDoubleQuotedRawStringLiteral(_)
+        | Their::NationalStringLiteral(_)
+        | Their::QuoteDelimitedStringLiteral(_)
+        | Their::NationalQuoteDelimitedStringLiteral(_)
+        | Their::EscapedStringLiteral(_)
+        | Their::UnicodeStringLiteral(_)
+        | Their::HexStringLiteral(_) => Some(Kind::Text),
+        _ => None,
+    }
+}
+
+fn place(location: tokenizer::Location) -> Place {
+    (location.line, location.column)
+}
+
+/// The byte at a line and column; the end where there is no such place.
+fn byte_of(sql: &str, wanted: Place) -> usize {
+    let mut place: Place = (1, 1);
+    for (at, character) in sql.char_indices() {
+        if place >= wanted {
+            return at;
+        }
+        place = if character == '\n' { (place.0 + 1, 1) } else { (place.0, place.1 + 1) };
+    }
+    sql.len()
+}
+
+fn in_words(error: &sqlparser::parser::ParserError) -> String {
+    use sqlparser::parser::ParserError::{ParserError, RecursionLimitExceeded, TokenizerError};
+    match error {
+        ParserError(message) | TokenizerError(message) => {
+            message.split(" at Line").next().unwrap_or_default().to_lowercase()
+        }
+        RecursionLimitExceeded => format!("expressions nest deeper than {RECURSION_MAX}"),
+    }
+}
+
+/// Words that link two expressions, queries or tables, so that a long row of them makes a deep tree.
+const LINKS: [&str; 20] = [
+    "and",
+    "or",
+    "xor",
+    "not",
+    "in",
+    "is",
+    "like",
+    "ilike",
+    "rlike",
+    "regexp",
+    "between",
+    "div",
+    "union",
+    "except",
+    "intersect",
+    "minus",
+    "join",
+    "collate",
+    "at",
+    "prior",
+];
+/// Most words and signs of a message.
+const TOKENS_MAX: usize = 1_000_000;
+/// Deepest brackets; some are read again for each level.
+const DEPTH_MAX: usize = 60;
+/// Most operators in one expression, which are levels of its tree.
+const CHAIN_MAX: usize = 1_000;
+/// Levels of the parser's own recursion.
+const RECURSION_MAX: usize = 150;

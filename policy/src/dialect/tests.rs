@@ -1,0 +1,145 @@
+//! Texts in each dialect, and the facts that must come out of them.
+
+use super::Dialect::{self, BigQuery, Databricks, Snowflake};
+use crate::Facts;
+
+/// One line per statement: verb, then what it reads, writes, calls, and its tags, where there are any.
+fn told(dialect: Dialect, sql: &str) -> String {
+    let facts = Facts::of(dialect, sql.as_bytes());
+    if let Some(problem) = facts.problem {
+        return format!("? {}", problem.message);
+    }
+    let line = |one: &crate::StatementFacts| {
+        let parts = [('r', &one.reads), ('w', &one.writes), ('f', &one.functions), ('#', &one.tags)];
+        parts.iter().filter(|(_, names)| !names.is_empty()).fold(
+            one.verb.as_str().to_owned(),
+            |text, (mark, names)| {
+                let mut names = names.to_vec();
+                names.sort();
+                format!("{text} {mark}:{}", names.join(","))
+            },
+        )
+    };
+    facts.statements.iter().map(line).collect::<Vec<_>>().join(" | ")
+}
+
+fn check(table: &[(Dialect, &str, &str)]) {
+    let wrong: Vec<String> = table
+        .iter()
+        .filter_map(|(dialect, sql, facts)| {
+            let told = told(*dialect, sql);
+            (told != *facts).then(|| format!("{dialect:?}: {sql}\n   {told}\n   {facts}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn refused(table: &[(Dialect, &str)]) {
+    let told = table.iter().map(|(dialect, sql)| (dialect, sql, told(*dialect, sql)));
+    let passed: Vec<String> = told
+        .filter(|(.., told)| !told.starts_with('?'))
+        .map(|(dialect, sql, told)| format!("{dialect:?}: {sql}\n   {told}"))
+        .collect();
+    assert!(passed.is_empty(), "{}", passed.join("\n"));
+}
+
+#[test]
+fn queries_and_changes() {
+    check(&[
+        (Snowflake, "", "empty"),
+        (
+            Snowflake,
+            "select * from db.sch.T t join \"X\" on t.a = x.a; select 1",
+            "select r:db.sch.t,x | select",
+        ),
+        (Snowflake, "select * from \"secrets\"", "select r:\"secrets\",secrets"),
+        (Snowflake, "select * from db..t", "select r:db.public.t"),
+        (Snowflake, "with t as (select * from t) select * from t, u where t.a = u.a", "select r:t,u"),
+        (Snowflake, "with recursive t as (select 1 union all select * from t) select * from t", "select"),
+        (Snowflake, "select * from (with t as (select 1) select * from t) x, t", "select r:t"),
+        (Snowflake, "select f.value from t, lateral flatten(input => t.a) f", "select r:t f:flatten"),
+        (Snowflake, "select * from table(g(1))", "select f:g"),
+        (Snowflake, "select v:a.b::int from t at(offset => -60)", "select r:t f:at"),
+        (Snowflake, "insert overwrite into t select * from u", "truncate r:u w:t #:no_where"),
+        (Snowflake, "update t set a = u.b from u where t.id = u.id", "update r:u w:t"),
+        (Snowflake, "delete from t", "delete w:t #:no_where"),
+        (Snowflake, "delete from t where 1 = 1", "delete w:t #:no_where"),
+        (Snowflake, "copy into t from @stage/x", "server r:@stage/x w:t #:copy_file"),
+        (Snowflake, "create or replace table t clone u", "create r:u w:t"),
+        (Snowflake, "use role x", "set"),
+        (Snowflake, "alter session set a = 1", "set"),
+        (Snowflake, "call p((select max(a) from t))", "call r:t f:max,p"),
+        (Snowflake, "execute immediate 'drop table t'", "do #:dynamic_sql"),
+        (Snowflake, "alter table t swap with u", "alter w:t,u"),
+        (Databricks, "select * from `Cat`.sch.t version as of 3", "select r:cat.sch.t"),
+        (Databricks, "select * from csv.`/x/y`", "server r:csv./x/y #:copy_file"),
+        (Databricks, "merge into t using u on t.id = u.id when matched then delete", "merge r:u w:t"),
+        (Databricks, "select explode(a) from t lateral view explode(b) x as c", "select r:t f:explode"),
+        (BigQuery, "select * from `p.ds.t` where a = r'x'", "select r:p.ds.t"),
+        (BigQuery, "select * from my-proj.ds.t", "select r:my-proj.ds.t"),
+        (BigQuery, "select * from `ds.events_*`", "select r:ds.* #:wildcard_table"),
+        (BigQuery, "update ds.t set a = 1 where true", "update w:ds.t #:no_where"),
+        (BigQuery, "select 1; drop table ds.t", "select | drop w:ds.t"),
+    ]);
+}
+
+#[test]
+fn known_blind_spots_are_not_understood() {
+    for dialect in [Snowflake, Databricks, BigQuery] {
+        let told = told(dialect, "select 1 end; drop table t");
+        assert!(told.starts_with('?') || told.ends_with("drop w:t"), "{dialect:?}: {told}");
+    }
+    let everywhere = [
+        "select v and from secrets",
+        "select v or from secrets",
+        "select 1 &>'; drop table t --'",
+        "select '",
+        "select /* /* */ 1 */ from t",
+        "select a from t into secrets",
+        "begin drop table t; end",
+        "if (true) then drop table t; end if",
+        "declare x int; drop table t",
+        "select * from t; garbage",
+        "select * from t garbage garbage garbage",
+    ];
+    let mut all = Vec::new();
+    for dialect in [Snowflake, Databricks, BigQuery] {
+        all.extend(everywhere.map(|sql| (dialect, sql)));
+    }
+    all.extend([
+        (Snowflake, "select * from identifier('secrets')"),
+        (Snowflake, "select * from table('secrets')"),
+        (Snowflake, "select * from table($x)"),
+        (Snowflake, "select * from $x"),
+        (Snowflake, "select * from `secrets`"),
+        (Snowflake, "select 'a\\'; select * from secrets --'; x"),
+        (Snowflake, "select 1 // ' \r select * from secrets"),
+        (Databricks, "select * from identifier('secrets')"),
+        (Databricks, "select 1 -- \\\n select * from secrets"),
+        (Databricks, "select * from ${t}"),
+        (BigQuery, "select * from t |> call f()"),
+        (BigQuery, "select r'a\\' || (select x from secrets) || r'"),
+    ]);
+    refused(&all);
+}
+
+#[test]
+fn what_is_too_deep_or_too_long_is_refused_in_time() {
+    for dialect in [Snowflake, Databricks, BigQuery] {
+        for sql in [
+            format!("select {}1{}", "(".repeat(2_000), ")".repeat(2_000)),
+            format!("select {}1{}", "(".repeat(50), ")".repeat(50)),
+            format!("select * from {}t{}", "(".repeat(50), ")".repeat(50)),
+            format!("select {}1", "not ".repeat(5_000)),
+            format!("select {}1", "- ".repeat(900)),
+            format!("select {}", vec!["a"; 100_000].join("+")),
+            format!("select {}", vec!["a"; 900].join("+")),
+            format!("select {} 1", "case when ".repeat(500)),
+            vec!["select 1"; 900].join(" union all "),
+            format!("select * from t where a in ({})", vec!["1"; 50_000].join(",")),
+            format!("select {}1", "f(".repeat(55)),
+        ] {
+            assert_eq!(Facts::of(dialect, sql.as_bytes()).statements.len(), 1);
+        }
+    }
+}
