@@ -119,7 +119,7 @@ impl Stand {
         let data = work.join("clyra");
         let log = work.join("clyra.log");
         let mut clyra = Command::new(program);
-        clyra.args(["up", "--mode", "enforce", "--upstream", &format!("postgres://{server}/{DATABASE}")]);
+        clyra.args(["up", "--mode", "enforce", "--allow-unsigned", "--upstream", &format!("postgres://{server}/{DATABASE}")]);
         for door in ["--listen", "--admin", "--metrics", "--recorder"] {
             clyra.args([door, "127.0.0.1:0"]);
         }

@@ -3,6 +3,10 @@
 use crate::{
     demo::{self, DemoArgs},
     error::{EXIT_CODES, Error},
+    sign::{
+        self, KeygenArgs,
+        approve::{self, ApproveArgs},
+    },
     up::{self, UpArgs},
     verbs::{
         bundle::{self, BundleVerb},
@@ -38,6 +42,19 @@ pub enum Verb {
     /// Check, explain and try out policies
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Approve one statement that a rule refuses without an approval
+    #[command(after_help = "\
+The refusal names the digest. Give either that, or the message itself. An approval is used by the first message that
+passes for it; a second one needs another.
+
+Examples:
+  clyra approve --digest 5f0c… --reason \"ticket 7\" --expires 1h --key ann.key
+  clyra approve --sql - --database shop --reason \"ticket 7\" --key ann.key < change.sql
+  clyra approve list")]
+    Approve(Box<ApproveArgs>),
+    /// Make a key pair for an approver or a policy's owner; prints the public half
+    #[command(after_help = "Example:\n  clyra keygen --name ann --out ann.key")]
+    Keygen(KeygenArgs),
     /// Cut, verify and show evidence bundles
     #[command(subcommand)]
     Bundle(BundleVerb),
@@ -68,6 +85,8 @@ impl Verb {
             Self::Demo(args) => demo::run(args).await,
             Self::Kill(verb) => kill::run(verb).await,
             Self::Policy(verb) => policy::run(verb).await,
+            Self::Approve(args) => approve::run(*args).await,
+            Self::Keygen(args) => sign::keygen(&args),
             Self::Bundle(verb) => bundle::run(verb).await,
             Self::Recorder(verb) => recorder::run(verb).await,
             Self::Run(args) => run::run(args).await,

@@ -31,6 +31,7 @@ pub mod error;
 mod peek;
 mod peer;
 mod rules;
+mod sign;
 mod standing;
 pub mod tell;
 mod up;

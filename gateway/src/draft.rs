@@ -20,6 +20,10 @@ pub(crate) enum Draft {
     Switch(SwitchDraft),
     /// A policy was taken into use.
     Policy(PolicyDraft),
+    /// Somebody answers for a message.
+    Approval(ApprovalDraft),
+    /// An approval counts no longer.
+    Revocation(RevocationDraft),
 }
 
 /// A receipt without number, encoding and seal.
@@ -147,4 +151,30 @@ pub(crate) struct PolicyDraft {
     pub mode: Mode,
     /// `start` or `reload`.
     pub reason: &'static str,
+}
+
+/// An approval that was taken.
+#[derive(Debug)]
+pub(crate) struct ApprovalDraft {
+    /// Id of the entry, which the approver has signed.
+    pub id: Uuid,
+    /// When, microseconds since 1970-01-01 UTC.
+    pub at_us: u64,
+    /// The envelope, checked.
+    pub envelope: Vec<u8>,
+}
+
+/// An approval that was taken back.
+#[derive(Debug)]
+pub(crate) struct RevocationDraft {
+    /// Id of the entry.
+    pub id: Uuid,
+    /// When, microseconds since 1970-01-01 UTC.
+    pub at_us: u64,
+    /// Id of the approval.
+    pub approval: String,
+    /// Who, as given.
+    pub by: String,
+    /// Why, as given.
+    pub reason: String,
 }

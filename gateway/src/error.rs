@@ -16,6 +16,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Operator: the policy file lacks the signature that it must have.
+    #[error("policy file `{}` is not taken into use: {why}", path.display())]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
     /// Operator: a certificate, key or login file cannot be used.
     #[error("`{}`: {why}", path.display())]
     Tls {
@@ -56,8 +64,8 @@ pub enum Error {
     /// Operator: the outbox cannot work.
     #[error("{0}")]
     Outbox(#[from] crate::outbox::Error),
-    /// Operator: a turn of the kill switch is in effect, but its entry could not be kept.
-    #[error("the switch is turned, but its entry is not recorded yet: {0}")]
+    /// Operator: a turn of the kill switch or an approval has no entry, since none could be kept.
+    #[error("its entry is not recorded yet: {0}")]
     NotRecorded(String),
     /// Ours: a part of the gateway stopped.
     #[error("the {0} stopped")]

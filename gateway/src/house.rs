@@ -3,7 +3,9 @@
 use crate::{
     Error, PolicyInForce, Settings,
     admin::{Admin, Desk, in_force},
-    gate::{Gate, KillSwitch, Parts},
+    duty::Approvals,
+    force::Source,
+    gate::{Gate, KillSwitch, Parts, now_us},
     outbox::{Outbox, OutboxSettings},
     pg::Door,
     secure::Secure,
@@ -33,18 +35,20 @@ impl Gateway {
         let secret = Secret::load_or_generate(&folder.join("fingerprint.secret"))?;
         let gateway = key.name().to_owned();
         // A policy that is none must not leave an entry of a start that never was.
-        if let Some(path) = &settings.policy_file {
-            let yaml = std::fs::read_to_string(path)
-                .map_err(|source| Error::PolicyFile { path: path.clone(), source })?;
-            clyra_policy::Policy::parse(&yaml, &path.display().to_string())?;
-        }
+        let source = Source {
+            file: settings.policy_file.clone(),
+            mode: settings.mode,
+            signing: settings.signing.clone(),
+        };
+        source.read()?;
+        let approvals = Approvals::open(folder.join("approvals.jsonl"), now_us())?;
         // So must files that TLS cannot be made from.
         let secure = Arc::new(Secure::load(&settings, secret.clone())?);
         let outbox_settings = OutboxSettings::new(folder.join("outbox"), settings.recorder);
         let outbox = Outbox::start(outbox_settings, key, runtime.clone())?;
         let gate = Arc::new(Gate::new(Parts {
-            policy_file: settings.policy_file.clone(),
-            mode: settings.mode,
+            source,
+            approvals,
             kill,
             cap_journal: folder.join("caps.journal"),
             outbox: Arc::clone(&outbox),

@@ -23,6 +23,7 @@ mod claims;
 mod draft;
 mod duty;
 mod error;
+mod force;
 mod gate;
 mod house;
 mod login;
@@ -37,8 +38,10 @@ mod tls;
 
 pub use clyra_proto::admin::PolicyInForce;
 pub use error::Error;
+pub use force::{signature_file, signed_bytes};
 pub use house::{Gateway, gateway_key};
 pub use pg::Limits;
 pub use settings::{
-    ClientTls, Lease, PoolSettings, PoolState, Settings, SslMode, Upstream, UpstreamError, UpstreamTls,
+    ClientTls, Lease, PoolSettings, PoolState, Settings, Signing, SslMode, Upstream, UpstreamError,
+    UpstreamTls,
 };

@@ -20,6 +20,8 @@ pub struct Settings {
     pub policy_file: Option<PathBuf>,
     /// Takes the place of the policy file's mode.
     pub mode: Option<Mode>,
+    /// What the policy file must show.
+    pub signing: Signing,
     /// The recorder's gRPC address.
     pub recorder: SocketAddr,
     /// Threads of the data path.
@@ -69,6 +71,15 @@ pub enum PoolState {
     Pin,
     /// It is refused.
     Refuse,
+}
+
+/// Whose signature a policy file must bear.
+#[derive(Clone, Debug, Default)]
+pub struct Signing {
+    /// Keys of the policy's owners; where there are any, every policy file is signed by one of them.
+    pub keys: Vec<clyra_seal::key::VerifyingKey>,
+    /// Without keys: a policy that enforces may be unsigned, too.
+    pub allow_unsigned: bool,
 }
 
 /// TLS towards clients: PEM files, read again when they change.

@@ -81,7 +81,7 @@ class Stand:
         data, log = os.path.join(self.work, "clyra"), os.path.join(self.work, "clyra.log")
         doors = [word for door in ("listen", "admin", "metrics", "recorder") for word in (f"--{door}", "127.0.0.1:0")]
         with open(log, "wb") as out:
-            up = subprocess.Popen([clyra, "up", "--upstream", f"postgres://127.0.0.1:{self.server_port}/postgres",
+            up = subprocess.Popen([clyra, "up", "--allow-unsigned", "--upstream", f"postgres://127.0.0.1:{self.server_port}/postgres",
                                    "--policy", policy, "--data", data, *doors], stdout=out, stderr=subprocess.STDOUT)
         self.children.append(up)
         record = os.path.join(data, "up.json")

@@ -271,7 +271,7 @@ def start_clyra(asked, direct, work, children):
     data, log = os.path.join(work, "clyra"), os.path.join(work, "clyra.log")
     with open(log, "wb") as out:
         clyra = subprocess.Popen(
-            [asked.clyra, "up", "--upstream", f"postgres://{direct}/postgres", "--policy", asked.policy,
+            [asked.clyra, "up", "--allow-unsigned", "--upstream", f"postgres://{direct}/postgres", "--policy", asked.policy,
              "--mode", asked.mode, "--data", data,
              *(word for door in ("listen", "admin", "metrics", "recorder") for word in (f"--{door}", "127.0.0.1:0"))],
             stdout=out, stderr=subprocess.STDOUT,

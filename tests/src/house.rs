@@ -70,6 +70,7 @@ impl House {
             .arg(self.data())
             .arg("--policy")
             .arg(self.path("policy.yaml"))
+            .args(self.unsigned())
             .args(&self.flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -89,6 +90,18 @@ impl House {
         self.up = Some(up);
         self.standing = serde_json::from_slice(&std::fs::read(record)?)?;
         Ok(())
+    }
+
+    /// Adds flags for the next start.
+    pub fn flag(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+    }
+
+    /// Most stories write a policy and sign nothing.
+    fn unsigned(&self) -> Option<&'static str> {
+        let signed =
+            self.flags.iter().any(|flag| matches!(flag.as_str(), "--policy-key" | "--allow-unsigned"));
+        (!signed).then_some("--allow-unsigned")
     }
 
     /// Ends it at once, as a crash would.

@@ -56,6 +56,8 @@ impl Stage {
             data: folder,
             upstream: None,
             policy: None,
+            // The story's own rules are built in.
+            signing: clyra_gateway::Signing { keys: Vec::new(), allow_unsigned: true },
             mode: None,
             workers: workers(),
             pg_bin,

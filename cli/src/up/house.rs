@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) policy: Option<PathBuf>,
     /// Instead of the policy's own mode.
     pub(crate) mode: Option<Mode>,
+    /// Whose signature the policy must bear.
+    pub(crate) signing: clyra_gateway::Signing,
     pub(crate) workers: usize,
     pub(crate) pg_bin: Option<PathBuf>,
     pub(crate) limits: clyra_gateway::Limits,
@@ -119,6 +121,7 @@ impl House {
             upstream,
             policy_file: Some(policy.clone()),
             mode: plan.mode,
+            signing: plan.signing.clone(),
             recorder: recorder.addr(),
             workers: plan.workers,
             tls: plan.tls.clone(),

@@ -40,6 +40,13 @@ pub struct UpArgs {
     /// Mode instead of the policy file's own: shadow records verdicts, enforce carries them out
     #[arg(long, value_name = "MODE", value_parser = mode())]
     mode: Option<Mode>,
+    /// Public key of a policy's owner, or a file with it; may be given more than once. Every policy file must then be
+    /// signed by one of them (`clyra policy sign`), at start and at every reload
+    #[arg(long, value_name = "KEY", value_parser = crate::sign::public)]
+    policy_key: Vec<clyra_seal::key::VerifyingKey>,
+    /// Take an unsigned policy into use though it enforces; without this and without --policy-key it is refused
+    #[arg(long, conflicts_with = "policy_key")]
+    allow_unsigned: bool,
     /// Where clients connect; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6432", value_parser = crate::standing::address)]
     listen: SocketAddr,
@@ -136,6 +143,7 @@ impl UpArgs {
             upstream: self.upstream,
             policy: self.policy,
             mode: self.mode,
+            signing: clyra_gateway::Signing { keys: self.policy_key, allow_unsigned: self.allow_unsigned },
             workers: self.workers.map_or_else(workers, usize::from),
             pg_bin: self.pg_bin,
             pool: self.pool.settings(self.secure.login().is_some())?,
@@ -212,7 +220,7 @@ fn after_help() -> String {
         "\
 Examples:
   clyra up
-  clyra up --upstream postgres://db.example:5432/shop --policy shop.yaml --mode enforce
+  clyra up --upstream postgres://db.example:5432/shop --policy shop.yaml --mode enforce --policy-key owner.pub
   clyra up --listen 0 --admin 0 --metrics 0 --recorder 0 --data /tmp/try --json
 
 Signals: SIGINT and SIGTERM drain and stop (a second one ends it at once), SIGHUP reads the policy and the

@@ -155,7 +155,7 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-fn user_name() -> String {
+pub(crate) fn user_name() -> String {
     let said = std::process::Command::new("id").arg("-un").output().ok();
     let name = said.and_then(|said| String::from_utf8(said.stdout).ok()).unwrap_or_default();
     match name.trim() {

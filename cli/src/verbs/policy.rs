@@ -64,6 +64,7 @@ Example:
     /// Try a policy on files of cases: statements, and what must become of them
     #[command(after_help = "\
 A case:  {name?, sql, user?, database?, application?, tenant?, cert_san?, cert_cn?, claims?: {NAME: VALUE},
+         change_intent?, approved_by?, at?: TIME,
           expect: allow|deny, rule?, reason?}
          `sql` is a text, or a list of the messages of one session. The verdict counts in shadow mode too.
 Exit code 1 when a case comes out otherwise.
@@ -86,6 +87,14 @@ Example:
   clyra policy catalog --upstream postgres://app@localhost/shop --out shop.catalog.json
   clyra policy eval --policy shop.yaml --catalog shop.catalog.json --in corpus.jsonl --out verdicts.jsonl")]
     Catalog(CatalogArgs),
+    /// Sign a policy file, so that a gateway with `--policy-key` takes it into use
+    #[command(after_help = "\
+Sign again after every change. The signature is for the file's digest, name and version.
+
+Example:
+  clyra policy sign shop.yaml --key owner.key
+  clyra up --policy shop.yaml --policy-key owner.pub")]
+    Sign(crate::sign::SignArgs),
     /// Print the policy that `clyra up` begins with
     #[command(after_help = "Example:\n  clyra policy show-starter > shop.yaml")]
     ShowStarter,
@@ -152,6 +161,7 @@ pub struct Eval {
 /// Does what was asked with policies.
 pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
     match verb {
+        PolicyVerb::Sign(args) => crate::sign::sign(&args),
         PolicyVerb::Lint { files, policy, dialect, json } => {
             lint(&[files, policy].concat(), spoken(&dialect)?, json)
         }

@@ -1,15 +1,13 @@
 //! The admin gRPC service, with health and reflection.
 
-use super::{Desk, closing};
-use crate::{
-    Error,
-    gate::{Force, Turn},
-};
+use super::{Desk, approvals, closing};
+use crate::{Error, force::Force, gate::Turn};
 use clyra_proto::{
     DESCRIPTORS,
     admin::{
-        CloseRunRequest, ClosedRun, GetKillRequest, GetPolicyRequest, Kill, PolicyInForce,
-        ReloadPolicyRequest, SetKillRequest, StandReply, StandRequest,
+        Approval, ApprovalList, ApproveRequest, CloseRunRequest, ClosedRun, DigestReply, DigestRequest,
+        GetKillRequest, GetPolicyRequest, Kill, ListApprovalsRequest, PolicyInForce, ReloadPolicyRequest,
+        RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
         gate_server::{Gate as GateService, GateServer},
     },
 };
@@ -49,13 +47,7 @@ impl GateService for Desk {
                 "level `{level}` is not known; allowed: 0 observe, 1 block writes, 2 block statements"
             ))
         })?;
-        for (name, value) in [("reason", &reason), ("by", &by)] {
-            if value.trim().is_empty() || value.len() > LABEL_BYTES_MAX {
-                return Err(Status::invalid_argument(format!(
-                    "`{name}` must say something, in at most {LABEL_BYTES_MAX} bytes"
-                )));
-            }
-        }
+        said(&[("reason", &reason), ("by", &by)])?;
         let turn =
             self.gate.turn(level, by, reason).await.map_err(|err| Status::internal(err.to_string()))?;
         Ok(Response::new(kill(turn)))
@@ -72,10 +64,39 @@ impl GateService for Desk {
     ) -> Result<Response<PolicyInForce>, Status> {
         self.secure.reread().map_err(|err| Status::invalid_argument(err.to_string()))?;
         let force = self.gate.reload().map_err(|err| match err {
-            Error::Policy(_) | Error::PolicyFile { .. } => Status::invalid_argument(err.to_string()),
+            Error::Policy(_) | Error::PolicyFile { .. } | Error::Unsigned { .. } | Error::Seal(_) => {
+                Status::invalid_argument(err.to_string())
+            }
             other => Status::internal(other.to_string()),
         })?;
         Ok(Response::new(in_force(&force, self.gate.in_force().1)))
+    }
+
+    async fn digest(&self, request: Request<DigestRequest>) -> Result<Response<DigestReply>, Status> {
+        let DigestRequest { sql, database, tenant } = request.into_inner();
+        Ok(Response::new(DigestReply { digest: self.gate.digest(&tenant, &database, &sql) }))
+    }
+
+    async fn approve(&self, request: Request<ApproveRequest>) -> Result<Response<Approval>, Status> {
+        let taken = self.gate.approve(request.into_inner().envelope).await;
+        taken.map(|one| Response::new(approvals::told(&one))).map_err(|why| approvals::status(&why))
+    }
+
+    async fn revoke_approval(
+        &self,
+        request: Request<RevokeApprovalRequest>,
+    ) -> Result<Response<Approval>, Status> {
+        let RevokeApprovalRequest { id, reason, by } = request.into_inner();
+        said(&[("reason", &reason), ("by", &by)])?;
+        let revoked = self.gate.revoke(id, by, reason).await;
+        revoked.map(|one| Response::new(approvals::told(&one))).map_err(|why| approvals::status(&why))
+    }
+
+    async fn list_approvals(
+        &self,
+        _: Request<ListApprovalsRequest>,
+    ) -> Result<Response<ApprovalList>, Status> {
+        Ok(Response::new(approvals::list(&self.gate)))
     }
 
     async fn close_run(&self, request: Request<CloseRunRequest>) -> Result<Response<ClosedRun>, Status> {
@@ -95,6 +116,16 @@ impl GateService for Desk {
             recorder_connected: self.gate.outbox.connected(),
             shut: self.gate.outbox.shut().unwrap_or_default(),
         }))
+    }
+}
+
+/// Words that go into the log for ever say something.
+fn said(words: &[(&str, &str)]) -> Result<(), Status> {
+    match words.iter().find(|(_, word)| word.trim().is_empty() || word.len() > LABEL_BYTES_MAX) {
+        None => Ok(()),
+        Some((name, _)) => Err(Status::invalid_argument(format!(
+            "`{name}` must say something, in at most {LABEL_BYTES_MAX} bytes"
+        ))),
     }
 }
 

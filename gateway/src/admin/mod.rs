@@ -2,6 +2,7 @@
 
 pub(crate) use grpc::in_force;
 
+mod approvals;
 mod grpc;
 mod http;
 

@@ -1,5 +1,6 @@
 //! Duties: carries out what a rule leaves with a message that passes. It decides nothing beyond what its duty says.
 
+mod approvals;
 mod caps;
 mod cost;
 mod journal;
@@ -8,5 +9,6 @@ mod meter;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use approvals::{Approval, Approvals, Refused, Signer, State};
 pub(crate) use caps::{Caps, Grant, Sharers};
 pub(crate) use cost::{PlanValues, explain, too_costly};

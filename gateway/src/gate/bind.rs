@@ -47,7 +47,8 @@ impl Known {
     fn with(&self, bound: Option<Bound>, plan: Option<PlanValues>) -> Arc<Self> {
         let (facts, shapes) = (Arc::clone(&self.facts), Arc::clone(&self.shapes));
         let (types, prepared, keeps) = (ArcSwapOption::empty(), OnceLock::new(), self.keeps.clone());
-        Arc::new(Self { facts, shapes, types, bound, plan, prepared, keeps })
+        let digest = self.digest.clone();
+        Arc::new(Self { facts, shapes, digest, types, bound, plan, prepared, keeps })
     }
 }
 

@@ -6,28 +6,31 @@
 mod bind;
 mod bound;
 mod clock;
-mod kill;
+mod consent;
 mod receipt;
 mod settle;
 mod visitor;
 
-pub(crate) use kill::{KillSwitch, Turn};
+pub(crate) use crate::force::{KillSwitch, Turn};
+pub(crate) use clock::{now_us, text as time_text};
 pub(crate) use receipt::{Known, Ticket};
 use visitor::Asked;
 pub(crate) use visitor::{Shown, Visitor};
 
+use crate::force::{Force, Source};
 use crate::{
     Error,
-    draft::{Draft, PolicyCard, PolicyDraft, SwitchDraft},
-    duty::Caps,
+    draft::{Draft, PolicyDraft, SwitchDraft},
+    duty::{Approvals, Caps},
     metrics::{Metrics, Standing},
     outbox::Outbox,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
-use clyra_policy::{Facts, FactsMemo, OnFull, Policy};
+use clyra_policy::{Facts, FactsMemo, OnFull};
 use clyra_seal::fingerprint::Secret;
-use clyra_spec::{KillLevel, Mode, Phase};
+use clyra_spec::{KillLevel, Phase};
 use clyra_wire::{End, Refusal, error_response};
+use consent::Waiting;
 use receipt::draft;
 use std::{
     path::PathBuf,
@@ -39,26 +42,18 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Gate {
     force: ArcSwap<Force>,
-    /// Where the policy came from; `None` for the starter policy.
-    policy_file: Option<PathBuf>,
-    /// Takes the place of the file's mode.
-    mode: Option<Mode>,
+    source: Source,
     memo: FactsMemo,
     pub(crate) kill: KillSwitch,
     pub(crate) caps: Caps,
     pub(crate) outbox: Arc<Outbox>,
     secret: Secret,
+    pub(crate) approvals: Approvals,
+    pub(crate) waiting: Waiting,
     pub(crate) metrics: Metrics,
     pub(crate) upstream: String,
     /// Open sessions; a count for people, never for decisions.
     open: AtomicU64,
-}
-
-/// A policy in force.
-#[derive(Debug)]
-pub(crate) struct Force {
-    pub(crate) policy: Policy,
-    pub(crate) card: Arc<PolicyCard>,
 }
 
 /// What the gate answers.
@@ -83,14 +78,15 @@ pub(crate) struct Arrival {
 
 impl Gate {
     pub(crate) fn new(parts: Parts) -> Result<Self, Error> {
-        let force = Arc::new(force(parts.policy_file.as_ref(), parts.mode)?);
+        let force = Arc::new(parts.source.read()?);
         let gate = Self {
             force: ArcSwap::new(force),
-            policy_file: parts.policy_file,
-            mode: parts.mode,
+            source: parts.source,
             memo: FactsMemo::new(MEMO_ENTRIES, MEMO_BYTES),
             kill: parts.kill,
             caps: Caps::open(parts.cap_journal, parts.secret.clone(), clock::now_us())?,
+            approvals: parts.approvals,
+            waiting: Waiting::default(),
             outbox: parts.outbox,
             secret: parts.secret,
             metrics: Metrics::new()?,
@@ -114,7 +110,7 @@ impl Gate {
         let asked = Instant::now();
         let run = visitor.run_of(&known.facts);
         let moment = Asked { portal: arrival.portal, run: run.as_deref(), level: self.kill.level(), at_us };
-        let mut decision = visitor.judge(&known, &moment, prepared);
+        let mut decision = self.judge(visitor, &known, &moment, prepared);
         let sharers = visitor.sharers(run.as_deref());
         let grants = self.caps.take(sharers, &mut decision, known.facts.statements.len(), at_us);
         let decided_us = clock::micros(asked);
@@ -136,7 +132,14 @@ impl Gate {
             grants,
             breached: None,
         });
+        if ticket.decision.approvals.is_some()
+            && let Err(error) = self.use_approvals(visitor, &mut ticket, arrival.portal, prepared)
+        {
+            self.give_all_back(&ticket);
+            return Passage::Shut(shut_words(&error.to_string()));
+        }
         if let Some(refusal) = ticket.decision.refusal.clone() {
+            self.note_wanted(visitor, &ticket);
             return Passage::Shut(self.refuse(visitor, &ticket, &refusal).await);
         }
         if let Err(shut) = self.admit(visitor, &mut ticket).await {
@@ -160,7 +163,7 @@ impl Gate {
         let run = visitor.run_of(&known.facts);
         let (level, at_us) = (self.kill.level(), clock::now_us());
         let moment = Asked { portal, run: run.as_deref(), level, at_us };
-        visitor.judge(known, &moment, prepared).refusal.is_none()
+        self.judge(visitor, known, &moment, prepared).refusal.is_none()
     }
 
     /// What became of a message that was let pass.
@@ -236,12 +239,18 @@ impl Gate {
     }
 
     /// What is known of a message's text.
-    pub(crate) fn known(&self, visitor: &Visitor, sql: &[u8]) -> Arc<Known> {
-        self.know(visitor, self.memo.of(sql))
+    /// `whole` says that its bytes tell all that it does: no value comes beside them.
+    pub(crate) fn known(&self, visitor: &Visitor, sql: &[u8], whole: bool) -> Arc<Known> {
+        let digest = if whole { self.digest_for(visitor, sql) } else { None };
+        self.know_as(visitor, self.memo.of(sql), digest)
     }
 
     /// Fingerprints the statements of a message.
     pub(crate) fn know(&self, visitor: &Visitor, facts: Arc<Facts>) -> Arc<Known> {
+        self.know_as(visitor, facts, None)
+    }
+
+    fn know_as(&self, visitor: &Visitor, facts: Arc<Facts>, digest: Option<Box<str>>) -> Arc<Known> {
         let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
         let shapes = facts
             .statements
@@ -251,6 +260,7 @@ impl Gate {
         Arc::new(Known {
             facts,
             shapes,
+            digest,
             types: ArcSwapOption::empty(),
             bound: None,
             plan: None,
@@ -261,7 +271,7 @@ impl Gate {
 
     /// Reads the policy file again; a broken file keeps the policy in force.
     pub(crate) fn reload(&self) -> Result<Arc<Force>, Error> {
-        let force = Arc::new(force(self.policy_file.as_ref(), self.mode)?);
+        let force = Arc::new(self.source.read()?);
         self.force.store(Arc::clone(&force));
         self.took_into_use("reload");
         Ok(force)
@@ -269,7 +279,7 @@ impl Gate {
 
     /// The policy in force, and its file.
     pub(crate) fn in_force(&self) -> (Arc<Force>, Option<&PathBuf>) {
-        (self.force.load_full(), self.policy_file.as_ref())
+        (self.force.load_full(), self.source.file.as_ref())
     }
 
     /// Turns the kill switch; answers once the turn is journalled, in effect and its entry durable.
@@ -316,31 +326,14 @@ impl Gate {
 /// What a gate is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) policy_file: Option<PathBuf>,
-    pub(crate) mode: Option<Mode>,
+    pub(crate) source: Source,
+    pub(crate) approvals: Approvals,
     pub(crate) kill: KillSwitch,
     /// Where what the caps have let through is kept.
     pub(crate) cap_journal: PathBuf,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) secret: Secret,
     pub(crate) upstream: String,
-}
-
-fn force(file: Option<&PathBuf>, mode: Option<Mode>) -> Result<Force, Error> {
-    let policy = match file {
-        None => Policy::starter(),
-        Some(path) => {
-            let yaml = std::fs::read_to_string(path)
-                .map_err(|source| Error::PolicyFile { path: path.clone(), source })?;
-            Policy::parse(&yaml, &path.display().to_string())?
-        }
-    };
-    let policy = match mode {
-        Some(mode) => policy.with_mode(mode),
-        None => policy,
-    };
-    let card = Arc::new(PolicyCard { digest: policy.digest().to_owned(), version: policy.version() });
-    Ok(Force { policy, card })
 }
 
 fn shut_words(why: &str) -> Vec<u8> {

@@ -15,6 +15,8 @@ use uuid::Uuid;
 pub(crate) struct Known {
     pub(crate) facts: Arc<Facts>,
     pub(super) shapes: Arc<[[u8; 32]]>,
+    /// What an approval is bound to, where the caller's rules ask for one and its own bytes tell all that it does.
+    pub(super) digest: Option<Box<str>>,
     /// Types of its parameters, once they are known.
     pub(crate) types: ArcSwapOption<Box<[u32]>>,
     /// For a portal: which of its values are the caller's tenant.

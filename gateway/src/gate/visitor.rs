@@ -1,13 +1,14 @@
 //! Who stands before the gate: a login after the policy's `callers:`, with the card that its receipts bear. It is
 //! fixed for the connection; only a new policy may see it anew.
 
-use super::{Force, Gate, Known};
+use super::{Gate, Known};
 use crate::{
     claims::{self, SessionClaims},
     draft::{Draft, RunClaims, SessionCard},
     duty::Sharers,
+    force::Force,
 };
-use clyra_policy::{Binds, Caller, Decision, Facts, Login, Moment, Pin, Proof};
+use clyra_policy::{Approvals, Binds, Caller, Decision, Facts, Login, Moment, Pin, Proof};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -51,6 +52,7 @@ impl Visitor {
         &self,
         known: &Known,
         asked: &Asked<'_>,
+        approvals: Approvals<'_>,
         prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
     ) -> Decision {
         let binds = match &known.bound {
@@ -64,9 +66,14 @@ impl Visitor {
             path_changed: self.path_changed,
             binds,
             pinned: self.to_pin.then_some(&*self.pinned),
-            ..Moment::default()
+            approvals,
         };
         self.force.policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared)
+    }
+
+    /// The database that it asked for.
+    pub(super) fn database(&self) -> &str {
+        &self.database
     }
 
     /// Whom its use of caps is counted for.

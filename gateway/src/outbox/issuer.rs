@@ -70,6 +70,14 @@ impl Issuer {
                 let taken = self.pen.switch(page, switch, self.seq + 1);
                 self.count(taken)
             }
+            Draft::Approval(approval) => {
+                let taken = self.pen.approval(page, approval, self.seq + 1);
+                self.count(taken)
+            }
+            Draft::Revocation(revocation) => {
+                let taken = self.pen.revocation(page, revocation, self.seq + 1);
+                self.count(taken)
+            }
             Draft::Policy(policy) => {
                 let taken = self.pen.policy(page, policy, self.seq + 1);
                 self.count(taken)

@@ -1,13 +1,13 @@
 //! Writes entries: from a draft and its number to the bytes that the log will hold; it never numbers anything itself.
 
-use crate::draft::{PolicyDraft, ReceiptDraft, RunClaims, SwitchDraft};
-use clyra_seal::{Hash, merkle};
+use crate::draft::{ApprovalDraft, PolicyDraft, ReceiptDraft, RevocationDraft, RunClaims, SwitchDraft};
+use clyra_seal::{Hash, dsse::Envelope, merkle};
 use clyra_spec::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, LABEL_BYTES_MAX, WHOLE_NUMBER_MAX,
 };
 use clyra_spec::{
-    Action, Caller, Decision, Gap, Outcome, Policy, Protocol, Receipt, Run, RunClose, RunOpen, Stream,
-    Switch, Target, Verb,
+    Action, Approval, ApprovalRevoked, Caller, Decision, Dsse, DsseSignature, Gap, Outcome, Policy, Protocol,
+    Receipt, Run, RunClose, RunOpen, Stream, Switch, Target, Verb,
 };
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -118,7 +118,7 @@ impl Pen {
                 via: card.via.as_deref().map(|via| detail.label(via)),
             },
             decision: Decision {
-                approvals: &[],
+                approvals: draft.decision.approvals.as_deref().unwrap_or_default(),
                 decided_us: whole(draft.decided_us),
                 enforced: draft.decision.enforced,
                 policy: &draft.policy.digest,
@@ -195,6 +195,43 @@ impl Pen {
             maker: &self.maker,
             reason: clip(&draft.reason, REASON_BYTES_MAX),
             scope: "global",
+            stream: self.stream(seq),
+            v: 1,
+        })
+    }
+
+    /// Writes that somebody answers for a message, with what they signed.
+    pub(super) fn approval(&mut self, page: &mut Page, draft: &ApprovalDraft, seq: u64) -> bool {
+        self.clock.set(draft.at_us);
+        let Ok(envelope) = Envelope::from_slice(&draft.envelope) else { return false };
+        let mut id = [0; Hyphenated::LENGTH];
+        page.add(&Approval {
+            at: &self.clock.text,
+            dsse: Dsse {
+                payload: &envelope.payload,
+                payload_type: &envelope.payload_type,
+                signatures: [DsseSignature { keyid: &envelope.keyid, sig: &envelope.sig }],
+            },
+            id: draft.id.hyphenated().encode_lower(&mut id),
+            kind: "approval",
+            maker: &self.maker,
+            stream: self.stream(seq),
+            v: 1,
+        })
+    }
+
+    /// Writes that an approval counts no longer.
+    pub(super) fn revocation(&mut self, page: &mut Page, draft: &RevocationDraft, seq: u64) -> bool {
+        self.clock.set(draft.at_us);
+        let mut id = [0; Hyphenated::LENGTH];
+        page.add(&ApprovalRevoked {
+            approval: &draft.approval,
+            at: &self.clock.text,
+            by: clip(&draft.by, LABEL_BYTES_MAX),
+            id: draft.id.hyphenated().encode_lower(&mut id),
+            kind: "approval_revoked",
+            maker: &self.maker,
+            reason: clip(&draft.reason, REASON_BYTES_MAX),
             stream: self.stream(seq),
             v: 1,
         })

@@ -29,9 +29,9 @@ pub(super) fn question(
     wire: &Wire,
     ask: Ask<'_, Arc<Known>>,
 ) -> Option<Question> {
-    let text = |sql: &[u8]| {
+    let text = |sql: &[u8], whole: bool| {
         if wire.reads_as_default(sql) {
-            gate.known(visitor, sql)
+            gate.known(visitor, sql, whole)
         } else {
             gate.know(visitor, unread("the session's strings or encoding are not PostgreSQL's defaults"))
         }
@@ -42,8 +42,10 @@ pub(super) fn question(
             bytes: bytes as u64,
             known: gate.bound(visitor, &prepared, body, bytes)?,
         },
-        Ask::Query(sql) => Question { kind: Kind::Query, bytes: sql.len() as u64, known: text(sql) },
-        Ask::Parse(sql) => Question { kind: Kind::Parse, bytes: sql.len() as u64, known: text(sql) },
+        Ask::Query(sql) => Question { kind: Kind::Query, bytes: sql.len() as u64, known: text(sql, true) },
+        Ask::Parse(sql) => {
+            Question { kind: Kind::Parse, bytes: sql.len() as u64, known: text(sql, !may_take_values(sql)) }
+        }
         Ask::TooLong { bytes, parse } => Question {
             kind: if parse { Kind::Parse } else { Kind::Query },
             bytes: bytes as u64,
@@ -61,6 +63,11 @@ pub(super) fn question(
             known: gate.know(visitor, Arc::new(Facts::of_function_call(oid))),
         },
     })
+}
+
+/// Whether values may come beside the text: a dollar before a digit, wherever it stands.
+fn may_take_values(sql: &[u8]) -> bool {
+    sql.windows(2).any(|pair| matches!(pair, [b'$', b'0'..=b'9']))
 }
 
 /// Facts of a message that was not read.

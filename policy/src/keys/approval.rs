@@ -72,7 +72,7 @@ fn key(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
         None => Err(Fault::at(
             value,
             format!(
-                "`{text}` is no public key; allowed: `name+hash+base64`, as `clyra approve keygen` prints it"
+                "`{text}` is no public key; allowed: `name+hash+base64`, as `clyra keygen` prints it"
             ),
         )),
     }

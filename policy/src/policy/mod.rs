@@ -127,6 +127,18 @@ impl Policy {
         self.known(caller).asks_approval
     }
 
+    /// Whether it is the built-in policy to begin with, letter by letter.
+    pub fn is_starter(&self) -> bool {
+        self.digest == Self::starter().digest
+    }
+
+    /// Whether anything is carried out: by the file's mode, a caller's or a rule's.
+    pub fn enforces(&self) -> bool {
+        self.mode == Mode::Enforce
+            || self.callers.iter().any(|entry| entry.mode == Some(Mode::Enforce))
+            || self.rules.iter().any(|rule| rule.mode == Some(Mode::Enforce))
+    }
+
     /// Number of rules.
     pub fn rules(&self) -> usize {
         self.rules.len()

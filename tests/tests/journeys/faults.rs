@@ -17,7 +17,7 @@ fn up(data: &Path, words: &[&str]) -> (Option<i32>, String) {
     let output = Command::new("timeout")
         .arg("60")
         .arg(program("clyra").unwrap())
-        .arg("up")
+        .args(["up", "--allow-unsigned"])
         .args(free)
         .args(words)
         .arg("--data")

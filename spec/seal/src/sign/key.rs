@@ -61,6 +61,20 @@ impl SigningKey {
         Self::load(path)
     }
 
+    /// A new key of this name, in a file of its own with mode 0600.
+    ///
+    /// # Errors
+    /// When the name is none, or the file is there already or cannot be made.
+    pub fn create(path: &Path, name: &str) -> Result<Self, Error> {
+        let key = Self::generate(name)?;
+        if path.exists() {
+            let source = std::io::Error::from(ErrorKind::AlreadyExists);
+            return Err(Error::File { doing: "make", path: path.into(), source });
+        }
+        read_or_create(path, || Ok(format!("{}\n", key.private_text())))?;
+        Self::load(path)
+    }
+
     /// The key's name.
     pub fn name(&self) -> &str {
         &self.public.name
