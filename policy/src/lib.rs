@@ -64,7 +64,8 @@ pub mod tools;
 mod verbs;
 
 pub use catalog::Catalog;
-pub use claims::{Claims, OwnSetting, Said, TextClaims};
+pub use claims::{Claims, TextClaims};
+pub use detail::{OwnSetting, Said};
 pub use dialect::Dialect;
 pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
 pub use engine::{Breach, Decision, Refusal};

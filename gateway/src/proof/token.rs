@@ -198,22 +198,13 @@ mod tests {
             assert!(tokens.check(&forged, "ann").is_err());
             let token = encode(&header, &good, &key).unwrap();
             let (signed, _) = token.rsplit_once('.').unwrap();
-            for broken in [signed, &format!("{signed}."), "", "..", "a.b.c"] {
-                assert!(tokens.check(broken, "ann").is_err(), "{broken}");
-            }
+            let broken = [signed, &format!("{signed}."), "", "..", "a.b.c"];
+            assert!(broken.iter().all(|broken| tokens.check(broken, "ann").is_err()));
         }
     }
 
     #[test]
-    fn claims_are_texts_or_left_out() {
-        let said = json!({"team": "data", "groups": ["a", 2, true], "deep": {"a": "b"}, "mixed": ["a", {}], "no": null});
-        let said = claims(said.as_object().unwrap());
-        assert_eq!(said.keys().collect::<Vec<_>>(), ["groups", "team"]);
-        assert_eq!(said["groups"], ["a", "2", "true"]);
-    }
-
-    #[test]
-    fn keys_that_do_not_sign_are_left_out() {
+    fn keys_that_do_not_sign_and_claims_that_are_no_texts_are_left_out() {
         let [(_, ed), (_, rsa), _] = signers();
         for (jwk, change) in [
             (Jwk::from_encoding_key(&ed, Algorithm::EdDSA).unwrap(), ("use", json!("enc"))),
@@ -224,7 +215,9 @@ mod tests {
             let set = serde_json::to_vec(&json!({"keys": [jwk]})).unwrap();
             assert!(Tokens::load(&set, "i", "a", "sub").unwrap_err().contains("no key that signs"));
         }
-        assert!(Tokens::load(b"{\"keys\":[]}", "i", "a", "sub").is_err());
-        assert!(Tokens::load(b"[]", "i", "a", "sub").is_err());
+        assert!([&b"{\"keys\":[]}"[..], b"[]"].iter().all(|set| Tokens::load(set, "i", "a", "sub").is_err()));
+        let said = json!({"team": "data", "groups": ["a", 2, true], "deep": {"a": "b"}, "mixed": ["a", {}]});
+        let said = format!("{:?}", claims(said.as_object().unwrap()));
+        assert_eq!(said, r#"{"groups": ["a", "2", "true"], "team": ["data"]}"#);
     }
 }

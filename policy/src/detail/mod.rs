@@ -3,10 +3,13 @@
 
 mod answer;
 mod cross;
+mod own;
 mod runs;
 
 pub(crate) use answer::{answer, fetch};
 pub(crate) use cross::unjoined;
+pub(crate) use own::own;
+pub use own::{OwnSetting, Said};
 pub(crate) use runs::{Plan, Written, plan, written};
 
 use crate::{Dialect, known};

@@ -18,8 +18,7 @@ pub(crate) use gather::dotted;
 pub use session::SettingValue;
 
 use crate::blocks::Link;
-use crate::claims::{self, OwnSetting};
-use crate::detail::{self, Details, Plan, Written};
+use crate::detail::{self, Details, OwnSetting, Plan, Written};
 use crate::{TextClaims, Verbs};
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 use gather::{Gather, Stop};
@@ -171,7 +170,7 @@ impl Facts {
         if let [alone] = &mut *self.statements
             && matches!(alone.verb, Verb::Set | Verb::Show | Verb::Select)
         {
-            alone.own = claims::own(text).map(Box::new);
+            alone.own = detail::own(text).map(Box::new);
         }
         self
     }

@@ -23,7 +23,7 @@ async fn large_values_pass_in_small_rooms() {
     let before = peak_kb(&house);
     let value = vec![7_u8; VALUE_BYTES];
     let length: i32 = client.query_one("select length($1::bytea)", &[&value]).await.unwrap().get(0);
-    assert_eq!(length as usize, VALUE_BYTES);
+    assert_eq!(usize::try_from(length).unwrap(), VALUE_BYTES);
     drop(value);
     let there = peak_kb(&house) - before;
     let sql = format!("select repeat('x', {VALUE_BYTES})");

@@ -4,11 +4,6 @@
 //! Comments are those of sqlcommenter (`/*key='value',…*/`, percent-encoded) and of dbt (`/* {"app": "dbt", …} */`), at the
 //! head or at the end of a message.
 
-mod own;
-
-pub(crate) use own::own;
-pub use own::{OwnSetting, Said};
-
 use clyra_spec::limits::{LABEL_BYTES_MAX, NAMES_MAX};
 use serde_json::{Map, Value};
 
