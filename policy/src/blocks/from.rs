@@ -61,6 +61,7 @@ pub(super) fn of_table(table: &RangeVar, is_table: bool) -> Item {
         table: is_table.then(|| name_of(table)),
         alias: alias.unwrap_or_default().into(),
         veiled: renames(table.alias()),
+        nullable: false,
         at: byte(table.location),
     }
 }
@@ -71,7 +72,7 @@ fn renames(alias: Option<&Alias>) -> bool {
 
 fn derived(alias: Option<&Alias>) -> Item {
     let alias = alias.and_then(Alias::aliasname).unwrap_or_default().into();
-    Item { table: None, alias, veiled: true, at: 0 }
+    Item { table: None, alias, veiled: true, nullable: false, at: 0 }
 }
 
 fn join<'a>(walk: &mut Walk<'a>, block: &mut Block, join: &'a JoinExpr, scope: Scope, depth: u32) {
@@ -81,6 +82,13 @@ fn join<'a>(walk: &mut Walk<'a>, block: &mut Block, join: &'a JoinExpr, scope: S
     item(walk, block, join.rarg(), scope, depth);
     let end = block.items.len();
     block.merges |= join.is_natural || !join.using_clause().is_empty();
+    let missing = match join.jointype {
+        JoinType::JOIN_INNER => end..end,
+        JoinType::JOIN_LEFT => middle..end,
+        JoinType::JOIN_RIGHT => first..middle,
+        _ => first..end,
+    };
+    block.items.get_mut(missing).into_iter().flatten().for_each(|item| item.nullable = true);
     // The ON of an outer join filters only the side that may be missing; that of a full join filters none.
     let holds = match join.jointype {
         JoinType::JOIN_INNER => first..end,

@@ -53,6 +53,8 @@ pub(crate) struct Block {
     pub(crate) merges: bool,
     /// Something in a condition that may fail, and so tell of rows that the condition leaves out.
     pub(crate) leak: Option<(String, u32)>,
+    /// It has no WHERE of its own.
+    pub(crate) fixed: bool,
 }
 
 /// An item of a FROM, or the target of a change.
@@ -64,6 +66,8 @@ pub(crate) struct Item {
     pub(crate) alias: Box<str>,
     /// Its columns cannot be told by their names: it, or a join around it, has an alias that renames or hides them.
     pub(crate) veiled: bool,
+    /// An outer join may give a row without it.
+    pub(crate) nullable: bool,
     /// Byte of the message at which it stands.
     pub(crate) at: u32,
 }

@@ -330,7 +330,7 @@ impl<'a> Walk<'a> {
     fn merge(&mut self, change: &'a MergeStmt, scope: Scope) {
         let scope = self.with(change.with_clause(), scope);
         // The source is kept where the target has no row for it, as by a left join.
-        let mut block = Block::default();
+        let mut block = Block { fixed: true, ..Block::default() };
         from::item(self, &mut block, change.source_relation(), scope, JOINS_MAX);
         let target = block.items.len();
         block.items.extend(change.relation().map(|table| from::of_table(table, true)));

@@ -15,6 +15,7 @@ mod utility;
 
 pub use filter::Filter;
 pub(crate) use gather::dotted;
+pub(crate) use shape::pieces;
 pub use session::SettingValue;
 
 use crate::blocks::Link;

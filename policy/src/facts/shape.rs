@@ -54,6 +54,12 @@ pub(super) enum Token {
     Sign,
 }
 
+/// The tokens of `sql` without comments: the byte at which each begins, and its bytes.
+pub(crate) fn pieces(sql: &str) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut lexer = Lexer::new(sql);
+    std::iter::from_fn(move || lexer.next().map(|(_, bytes)| (lexer.at - bytes.len(), bytes)))
+}
+
 struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -36,8 +36,18 @@ impl Proof<'_> {
                 at: *at,
             });
         }
+        let safe = self.safety(block, &fenced);
+        let missing = fenced.iter().zip(&safe).position(|(fenced, safe)| *fenced && !safe);
+        match missing.and_then(|place| block.items.get(place)) {
+            None => Ok(()),
+            Some(item) => Err(self.unproven(item)),
+        }
+    }
+
+    /// Which items have a condition on the tenant.
+    pub(super) fn safety(&mut self, block: &Block, fenced: &[bool]) -> Vec<bool> {
         let edges: Vec<Edge<'_>> =
-            block.conditions.iter().filter_map(|condition| self.edge(block, &fenced, condition)).collect();
+            block.conditions.iter().filter_map(|condition| self.edge(block, fenced, condition)).collect();
         for edge in edges.iter().filter(|edge| fenced.get(edge.left) == Some(&true)) {
             if let End::Value(Value::Parameter { number, bare: true }) = edge.right {
                 self.anchored.push(*number);
@@ -45,14 +55,10 @@ impl Proof<'_> {
         }
         let mut safe = vec![false; fenced.len()];
         self.literals(&edges, &mut safe);
-        let missing = |safe: &[bool]| fenced.iter().zip(safe).position(|(fenced, safe)| *fenced && !safe);
-        if missing(&safe).is_some() {
+        if fenced.iter().zip(&safe).any(|(fenced, safe)| *fenced && !safe) {
             self.bound(block, &edges, &mut safe);
         }
-        match missing(&safe).and_then(|place| block.items.get(place)) {
-            None => Ok(()),
-            Some(item) => Err(self.unproven(item)),
-        }
+        safe
     }
 
     /// The tenant columns that a condition is about.

@@ -12,6 +12,7 @@ mod bind;
 mod block;
 mod catalog;
 mod pin;
+mod rewrite;
 
 pub use bind::{Binds, Bound, TenantParameter, is_tenant};
 pub use pin::Pin;
@@ -32,6 +33,8 @@ pub(crate) struct Fence {
     pub(crate) shared: Box<[TablePattern]>,
     /// Functions of the database that all tenants may call.
     pub(crate) functions: Box<[TablePattern]>,
+    /// Fenced tables to whose statements the missing condition is added.
+    pub(crate) rewrite: Box<[TablePattern]>,
 }
 
 /// Why a statement does not pass.

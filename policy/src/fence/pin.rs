@@ -108,7 +108,7 @@ impl Glob {
 }
 
 /// A literal that reads the same with and without standard strings.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if doubled.contains('\\') {
         format!("E'{}'", doubled.replace('\\', "\\\\"))

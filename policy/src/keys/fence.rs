@@ -7,12 +7,12 @@ use crate::file::yaml::{Spot, Yaml};
 use crate::guard::Guard;
 use crate::policy::TablePattern;
 
-/// `{style: session, setting, tables}`, or `{style: proof?, column, tables, shared?}`; an entry of `shared` that ends with `()` names a function.
+/// `{style: session, setting, tables}`, or `{style: proof?, column, tables, shared?, rewrite?}`; an entry of `shared` that ends with `()` names a function.
 pub(super) fn fence(value: &Spot<Yaml>) -> Result<Guard, Fault> {
-    let fields = Fields::new(value, &["style", "column", "tables", "shared", "setting"])?;
+    let fields = Fields::new(value, &["style", "column", "tables", "shared", "rewrite", "setting"])?;
     let words = [("proof", false), ("session", true)];
     let session = fields.optional("style", |value| word(value, "style", &words))?.unwrap_or(false);
-    let strange: &[&str] = if session { &["column", "shared"] } else { &["setting"] };
+    let strange: &[&str] = if session { &["column", "shared", "rewrite"] } else { &["setting"] };
     if let Some(key) = fields.keys().find(|key| strange.contains(&key.value.as_str())) {
         let style = if session { "session" } else { "proof" };
         return Err(Fault::at(key, format!("key `{}` does not go with style `{style}`", key.value)));
@@ -31,6 +31,7 @@ pub(super) fn fence(value: &Spot<Yaml>) -> Result<Guard, Fault> {
         tables: fields.required("tables", tables)?,
         shared: open.into(),
         functions: functions.into(),
+        rewrite: fields.optional("rewrite", tables)?.unwrap_or_default(),
     })))
 }
 
