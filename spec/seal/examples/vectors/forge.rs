@@ -14,13 +14,16 @@ use sha2::{Digest as _, Sha512};
 /// A change of a text.
 pub(crate) type Twist = Box<dyn Fn(&str) -> String>;
 
+/// A change of a JSON value.
+pub(crate) type Change = Box<dyn Fn(&mut Value)>;
+
 /// How a gateway departs from the rules for one batch.
 #[derive(Default)]
 pub(crate) struct Forge {
     /// Changes an entry before it is hashed and logged.
     pub(crate) entry: Option<Twist>,
     /// Changes the claims before they are signed.
-    pub(crate) claims: Option<Box<dyn Fn(&mut Value)>>,
+    pub(crate) claims: Option<Change>,
     /// Changes the spelling of the claims before they are signed.
     pub(crate) payload: Option<Twist>,
     /// Signs instead of the gateway.

@@ -195,7 +195,7 @@ fn forms() -> Vec<Vector> {
             honest(|batches| {
                 let forge = |text: &str| match text.split_once("\"intent\":\"") {
                     Some((before, after)) => {
-                        format!("{before}{}", &after["01936a5e-0000-7000-8000-000000000001\",".len()..])
+                        format!("{before}{}", after.split_once("\",").unwrap().1)
                     }
                     None => text.to_owned(),
                 };

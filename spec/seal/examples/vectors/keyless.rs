@@ -167,7 +167,7 @@ fn manifests() -> Vec<Vector> {
                 } else {
                     'x'
                 };
-                let changed = format!("{}{next}==\"{after}", &before[..before.len() - 1]);
+                let changed = format!("{}{next}==\"{after}", before.strip_suffix(last).unwrap());
                 files.insert("manifest.dsse.json".into(), changed.into_bytes());
             }),
         ),

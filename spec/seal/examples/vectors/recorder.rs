@@ -222,7 +222,8 @@ fn checkpoints() -> Vec<Vector> {
     let other_log = SigningKey::from_seed("log-1", &[98; 32]).unwrap();
     let unused = root.strip_suffix('=').unwrap();
     let last = unused.chars().last().unwrap();
-    let loose = format!("{}{}=", &unused[..unused.len() - 1], char::from(u8::try_from(last).unwrap() + 1));
+    let loose =
+        format!("{}{}=", unused.strip_suffix(last).unwrap(), char::from(u8::try_from(last).unwrap() + 1));
     vec![
         checkpoint(
             "bad/checkpoint-size",
