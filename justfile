@@ -32,6 +32,10 @@ dbt *ARGS:
 clients *ARGS:
     cargo build -p clyra-cli && python3 tests/clients/run.py --clyra "$CARGO_TARGET_DIR/debug/clyra" {{ARGS}}
 
+# facts held against PostgreSQL's own regression tests: all of them, some minutes
+sql-differential *ARGS:
+    cargo build -p clyra-cli && python3 tests/sql/differential.py --clyra "$CARGO_TARGET_DIR/debug/clyra" {{ARGS}}
+
 # fuzz the ear or the judge: TARGET is startup, frontend, backend, split_anywhere, sql_facts or sql_dialects (needs cargo-fuzz and a nightly compiler)
 fuzz TARGET *ARGS:
     cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}

@@ -34,7 +34,7 @@ from fetch import say  # noqa: E402
 from listener import Listener  # noqa: E402
 from stand import Stand, as_postgres  # noqa: E402
 
-TEST_S = 90
+TEST_S = 300
 # What later tests stand on.
 GROUND = ["test_setup"]
 
