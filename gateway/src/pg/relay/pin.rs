@@ -16,6 +16,13 @@ impl Relay {
         if pins.is_empty() {
             return Ok(());
         }
+        // The pin would stay in the server's session, which the next client gets.
+        if let Some(pin) = pins.first().filter(|_| self.pooled.is_some()) {
+            return Err(unfenced(
+                pin,
+                "sessions of a pool are not pinned; give this caller a session of its own",
+            ));
+        }
         let ready = ready_for_query(b'I');
         let told = self.client.outbox.len();
         let held = self.client.outbox.ends_with(&ready);
