@@ -40,6 +40,10 @@ sql-differential *ARGS:
 fuzz TARGET *ARGS:
     cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}
 
+# the page that checks bundles in a browser
+page:
+    verifier/page/build
+
 # the house against its peers
 bench *ARGS:
     cargo build --release -p clyra-cli && cargo run --release -p clyra-bench -- pg {{ARGS}}

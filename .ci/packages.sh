@@ -9,6 +9,7 @@ any() { compgen -G "$1" >/dev/null; }
 has_libclang() { any "/usr/lib/llvm-*/lib/libclang*.so*" || any "/usr/lib/*/libclang*.so*" || any "/usr/lib64/libclang*.so*"; }
 has_server() { has initdb || any "/usr/lib/postgresql/*/bin/initdb" || any "/usr/pgsql-*/bin/initdb"; }
 has_libpq() { pg_config --includedir >/dev/null 2>&1; }
+has_browser() { has chromium || has chromium-browser || has google-chrome; }
 has_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 # What building and running takes.
@@ -26,6 +27,9 @@ CHECK_PACKAGES=(
     "pgbouncer:has pgbouncer"
     "python3-venv:has_venv"
     "libpq-dev:has_libpq"
+    "nodejs:has node"
+    "npm:has npm"
+    "chromium:has_browser"
 )
 
 need() {
@@ -38,7 +42,7 @@ need() {
         say "missing: ${missing[*]} (Debian's names)"
         say "install them with this system's package manager, then start again:"
         say "  a C compiler, clang with libclang (for bindgen), pkg-config, PostgreSQL 15 or newer with its server"
-        say "  binaries and client; for the tests also pgbench, pgbouncer and Python 3 with venv"
+        say "  binaries and client; for the tests also pgbench, pgbouncer, Python 3 with venv, Node.js with npm, Chromium"
         return 1
     fi
     local sudo=()

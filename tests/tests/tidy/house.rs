@@ -100,7 +100,8 @@ fn is_text(name: &str) -> bool {
     TEXT_ENDINGS.contains(&ending) || TEXT_NAMES.contains(&name)
 }
 
-const MADE_BY_TOOLS: [&str; 7] =
-    [".git", "target", "clyra-data", "__pycache__", "logs", "vectors", "node_modules"];
-const TEXT_ENDINGS: [&str; 10] = ["rs", "md", "toml", "proto", "py", "sh", "sql", "yaml", "yml", "csv"];
+const MADE_BY_TOOLS: [&str; 8] =
+    [".git", "target", "clyra-data", "__pycache__", "logs", "vectors", "node_modules", "dist"];
+const TEXT_ENDINGS: [&str; 14] =
+    ["rs", "md", "toml", "proto", "py", "sh", "sql", "yaml", "yml", "csv", "ts", "mjs", "css", "html"];
 const TEXT_NAMES: [&str; 4] = ["check", "quickstart", "run", "justfile"];

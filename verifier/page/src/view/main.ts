@@ -67,10 +67,13 @@ async function answer(): Promise<void> {
     return;
   }
   const examination = new Examination(bundle.bytes, trust);
+  let drawn = performance.now();
   for (let check: Check | null; (check = examination.next()); ) {
+    if (performance.now() - drawn < BREATH_MS) continue;
     told.textContent = `${shown}\nNow checked: ${check.name}`;
     await new Promise((goOn) => setTimeout(goOn));
     if (question !== asked) return;
+    drawn = performance.now();
   }
   told.textContent = shown;
   report = examination.report();
@@ -139,6 +142,8 @@ const MEANINGS: Record<Outcome, string> = {
   FAIL: "The evidence is not as its makers signed it. Do not rely on it.",
   UNABLE: "Nothing is wrong with what is there, but nobody may call it complete.",
 };
+/** How long the page works before it shows how far it is. */
+const BREATH_MS = 30;
 const BYTES_MAX = 512 << 20;
 const TRUST_BYTES_MAX = 64 << 10;
 
