@@ -38,7 +38,7 @@ sql-differential *ARGS:
 
 # fuzz the ear or the judge: TARGET is startup, frontend, backend, split_anywhere, sql_facts or sql_dialects (needs cargo-fuzz and a nightly compiler)
 fuzz TARGET *ARGS:
-    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}
+    python3 tests/fuzz/corpora.py unpack {{TARGET}} && cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}
 
 # the page that checks bundles in a browser
 page:

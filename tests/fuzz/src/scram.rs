@@ -1,8 +1,7 @@
 //! What must hold of the gateway's side of SCRAM whatever a client or a file of users says: it never panics, and nobody
 //! comes in without the proof. It reads the very room that the gateway has for it, without the gateway around it.
 
-#[expect(dead_code, reason = "the gateway uses all of it")]
-#[path = "../../../gateway/src/login/scram.rs"]
+#[path = "../../../gateway/src/proof/scram.rs"]
 mod server;
 
 use server::{PLAIN, PLUS, Verifier, challenge};
