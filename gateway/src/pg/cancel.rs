@@ -13,7 +13,16 @@ pub(super) async fn forward(house: &House, packet: &[u8]) {
         },
         None => None,
     };
-    let packet = translated.as_deref().unwrap_or(packet);
+    send(house, translated.as_deref().unwrap_or(packet)).await;
+}
+
+/// Cancels what the server does for the session of this key.
+pub(super) async fn cancel(house: &House, key: &[u8]) {
+    let length = u32::try_from(key.len() + 8).unwrap_or(u32::MAX);
+    send(house, &[&length.to_be_bytes()[..], &CODE.to_be_bytes(), key].concat()).await;
+}
+
+async fn send(house: &House, packet: &[u8]) {
     let back = house.secure.back.as_ref();
     let Ok(mut server) = stream::connect(&house.upstream, back).await else { return };
     if server.write_all(packet).await.is_ok() {
@@ -21,3 +30,6 @@ pub(super) async fn forward(house: &House, packet: &[u8]) {
         let _ = server.read(&mut end).await;
     }
 }
+
+/// What makes a first packet a cancel request.
+const CODE: u32 = 80_877_102;

@@ -137,6 +137,13 @@ async fn answers_are_cut_off_and_the_session_goes_on() {
     assert_eq!(refusal(client.simple_query(all).await.unwrap_err()).code().code(), "54000");
     let long = "select generate_series(1, 300000)";
     assert_eq!(refusal(client.query(long, &[]).await.unwrap_err()).code().code(), "54000");
+    // What would take for ever is cancelled.
+    let endless = "select generate_series(1, 1000000000000)";
+    for _ in 0..3 {
+        assert_eq!(refusal(client.query(endless, &[]).await.unwrap_err()).code().code(), "54000");
+        assert_eq!(refusal(client.simple_query(endless).await.unwrap_err()).code().code(), "54000");
+        assert_eq!(client.query(five, &[]).await.unwrap().len(), 5);
+    }
     // A change whose answer is cut off is undone.
     for simple in [true, false] {
         let sql = "delete from n returning v";

@@ -2,7 +2,10 @@
 //! nothing about the bounds; the gate does.
 
 use super::{Broken, Relay};
-use crate::{gate::Ticket, pg::question::Kind};
+use crate::{
+    gate::Ticket,
+    pg::{cancel::cancel, question::Kind},
+};
 use clyra_wire::{Completion, End, OwnAnswer, Refusal, Refused, error_response};
 
 impl Relay {
@@ -78,7 +81,26 @@ impl Relay {
                     self.wire.let_complete();
                 }
             }
-            Err(error) => self.wire.cut(error),
+            Err(error) => {
+                self.wire.cut(error);
+                // What is left of an answer may be long.
+                self.cancelling = done.is_none();
+            }
+        }
+    }
+
+    /// Cancels what is left of an answer that was cut off, if the server is not through with it.
+    pub(super) async fn cancel_rest(&mut self) {
+        if !std::mem::take(&mut self.cancelling) || self.wire.watched_ticket().is_none() {
+            return;
+        }
+        let key = match &self.pooled {
+            Some(pooled) => pooled.cancel_key(),
+            None => self.wire.cancel_key().into(),
+        };
+        if !key.is_empty() {
+            // Nothing goes to the server until it has heard this, so that it stops nothing else.
+            cancel(&self.house, &key).await;
         }
     }
 

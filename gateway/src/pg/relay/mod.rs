@@ -54,6 +54,8 @@ struct Relay {
     needed: usize,
     /// Bytes of statements that the server has not answered; their facts are held until then.
     open_bytes: u64,
+    /// An answer was cut off, of which the server may have more.
+    cancelling: bool,
     /// Its place among the clients, while it lasts.
     _seat: Seat,
 }
@@ -123,6 +125,7 @@ impl Relay {
             began: Instant::now(),
             needed: 1,
             open_bytes: 0,
+            cancelling: false,
             _seat: opened.seat,
         }
     }
@@ -136,6 +139,9 @@ impl Relay {
         let (mut going, mut leaving) = (false, false);
         loop {
             self.hear_server()?;
+            if self.cancelling {
+                self.cancel_rest().await;
+            }
             if self.visitor.is_none() && self.wire.is_open() {
                 self.let_in();
                 self.keep_for_pins().await?;

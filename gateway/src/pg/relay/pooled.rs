@@ -53,6 +53,11 @@ impl Pooled {
         std::mem::replace(&mut backend.side, Side::nobody())
     }
 
+    /// Process and key of the connection that it has now.
+    pub(super) fn cancel_key(&self) -> Box<[u8]> {
+        self.backend.as_ref().map_or_else(Box::default, |backend| (*backend.key).into())
+    }
+
     pub(super) fn shares(&self) -> bool {
         self.pool.settings.lease == Lease::Transaction
     }

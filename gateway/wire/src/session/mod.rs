@@ -124,6 +124,8 @@ pub struct Session<P, T> {
     login: bool,
     /// How the server asked for proof: the code of its last `Authentication` request but `Ok`.
     auth_code: u32,
+    /// Process and key with which the server's statement can be cancelled, as it has given them.
+    cancel_key: Box<[u8]>,
     /// Transaction status that the server last reported.
     status: u8,
     /// Messages of the extended protocol were sent on since the last `Sync`.
@@ -223,6 +225,7 @@ impl<P: Clone, T> Session<P, T> {
             token,
             login: true,
             auth_code: 0,
+            cancel_key: Box::default(),
             status: b'I',
             segment: false,
             server_skips: false,
@@ -268,6 +271,11 @@ impl<P: Clone, T> Session<P, T> {
     /// Code of the server's last request for proof: 0 none, 3 password, 5 MD5, 10 SASL.
     pub fn auth_code(&self) -> u32 {
         self.auth_code
+    }
+
+    /// Process and key with which the server's statement can be cancelled; empty where the server has given none here.
+    pub fn cancel_key(&self) -> &[u8] {
+        &self.cancel_key
     }
 
     /// Transaction status: `I`, `T` or `E`.

@@ -96,7 +96,8 @@ impl<P: Clone, T> Session<P, T> {
         match head.tag {
             b'D' => self.answer_rows += 1,
             b'd' if body != backend::COPY_TAIL => self.answer_rows += 1,
-            b'd' | b'c' | b'N' | b'A' | b'K' | b'v' | b'V' | b'H' => {}
+            b'K' => self.cancel_key = body.into(),
+            b'd' | b'c' | b'N' | b'A' | b'v' | b'V' | b'H' => {}
             b'C' | b'I' | b's' => self.complete(head.tag, body)?,
             b'E' => self.error(backend::sqlstate(body).unwrap_or(*b"XX000"))?,
             b'Z' => self.ready(body)?,
@@ -303,7 +304,7 @@ impl<P: Clone, T> Session<P, T> {
 
 /// Messages whose content is read.
 fn must_be_whole(head: Head) -> bool {
-    matches!(head.tag, b'C' | b'E' | b'Z' | b'S' | b'R')
+    matches!(head.tag, b'C' | b'E' | b'Z' | b'S' | b'R' | b'K')
 }
 
 /// So much of a long message is enough to read what matters of it.
