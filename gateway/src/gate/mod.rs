@@ -139,6 +139,7 @@ impl Gate {
             return Passage::Shut(shut_words(&error.to_string()));
         }
         if let Some(refusal) = ticket.decision.refusal.clone() {
+            self.give_all_back(&ticket);
             self.note_wanted(visitor, &ticket);
             return Passage::Shut(self.refuse(visitor, &ticket, &refusal).await);
         }
