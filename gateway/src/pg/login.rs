@@ -217,17 +217,7 @@ async fn start(
             "say `replication: allow` for the caller in the policy, or connect to the server itself",
         ));
     }
-    let mut pooled = None;
-    let Reached { server, heard } = match (&house.secure.logins, &house.pool) {
-        // A stream of changes has a connection of its own.
-        (Some(_), Some(pool)) if !replication => {
-            let (reached, part) = reach::from_pool(pool, startup).await?;
-            pooled = Some(Box::new(part));
-            reached
-        }
-        (Some(logins), _) => reach::enter(house, logins, startup).await?,
-        (None, _) => pass_on(house, asking.packet).await?,
-    };
+    let (Reached { server, heard }, pooled) = way(house, asking, replication).await?;
     Ok(Some(Opened {
         server,
         heard,
@@ -242,6 +232,23 @@ async fn start(
         replication,
         seat,
     }))
+}
+
+/// The way to the server, as the house and the client want it.
+async fn way(
+    house: &House,
+    asking: &Asking<'_>,
+    replication: bool,
+) -> Result<(Reached, Option<Box<relay::Pooled>>), Refused> {
+    match (&house.secure.logins, &house.pool) {
+        // A stream of changes has a connection of its own.
+        (Some(_), Some(pool)) if !replication => {
+            let (reached, pooled) = reach::from_pool(pool, asking.startup).await?;
+            Ok((reached, Some(Box::new(pooled))))
+        }
+        (Some(logins), _) => Ok((reach::enter(house, logins, asking.startup).await?, None)),
+        (None, _) => Ok((pass_on(house, asking.packet).await?, None)),
+    }
 }
 
 /// Sends the start-up packet on as it is; proof is then between client and server.

@@ -175,8 +175,10 @@ impl Rank {
 impl State {
     /// The connection with this packet that rested last: the warmest.
     fn take(&mut self, packet: &Arc<[u8]>) -> Option<Box<Backend>> {
-        let same = |backend: &Box<Backend>| Arc::ptr_eq(&backend.packet, packet) || backend.packet == *packet;
-        let at = self.idle.iter().rposition(same)?;
+        let at = self
+            .idle
+            .iter()
+            .rposition(|backend| Arc::ptr_eq(&backend.packet, packet) || backend.packet == *packet)?;
         self.idle.remove(at)
     }
 }

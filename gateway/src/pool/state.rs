@@ -54,7 +54,7 @@ fn of_statement(facts: &StatementFacts, sql: Option<&[u8]>) -> Keeps {
     }
     // Everything below is rare: the text is read only for it.
     if has(Verb::Listen) {
-        return unless(text(), &["unlisten"], "LISTEN belongs to one server session");
+        return unless(text().as_deref(), &["unlisten"], "LISTEN belongs to one server session");
     }
     let makes = has(Verb::Create) || facts.tags.iter().any(|tag| &**tag == "select_into");
     if makes && text().is_none_or(|text| ["temp", "temporary"].iter().any(|word| has_word(&text, word))) {
@@ -114,8 +114,8 @@ fn of_function(name: &str) -> Keeps {
     }
 }
 
-fn unless(text: Option<String>, words: &[&str], why: &'static str) -> Keeps {
-    let first = text.as_deref().map(first_words).unwrap_or_default();
+fn unless(text: Option<&str>, words: &[&str], why: &'static str) -> Keeps {
+    let first = text.map(first_words).unwrap_or_default();
     if first.first().is_some_and(|word| words.contains(word)) { Keeps::Nothing } else { Keeps::Session(why) }
 }
 

@@ -257,9 +257,7 @@ impl Relay {
             return Some(too_much());
         };
         let before = if name.is_empty() { None } else { self.wire.to_bind(name) };
-        let Some(backend) = self.pooled.as_mut().and_then(|pooled| pooled.backend.as_mut()) else {
-            return None;
-        };
+        let backend = self.pooled.as_mut().and_then(|pooled| pooled.backend.as_mut())?;
         if name.is_empty() {
             backend.statements.unnamed = text.turn;
             let _ = known.prepared.set(text);
