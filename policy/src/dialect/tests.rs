@@ -124,6 +124,36 @@ fn known_blind_spots_are_not_understood() {
 }
 
 #[test]
+fn a_rule_about_a_table_holds_for_it_in_any_database() {
+    let policy = crate::Policy::parse(RULES, "r.yaml").unwrap();
+    let login = crate::Login { user: "ann", database: "shop", application: "", tenant: None };
+    let caller = policy.caller(&login);
+    for (dialect, sql, passes) in [
+        (Snowflake, "select id from prod.hr.SECRETS", false),
+        (Databricks, "select id from `prod`.`hr`.`Secrets`", false),
+        (BigQuery, "select id from `prod.hr.secrets`", false),
+        (BigQuery, "select id from `hr.secr*`", false),
+        (Snowflake, "select iff(a, 1, 2) from prod.hr.open_things", true),
+        (Snowflake, "select my_function(a) from prod.hr.open_things", false),
+        (Snowflake, "select system$cancel_all_queries(1)", false),
+        (BigQuery, "insert into hr.open_things values (1)", false),
+    ] {
+        let facts = Facts::of(dialect, sql.as_bytes());
+        let decision = policy.decide(&caller, &facts, clyra_spec::KillLevel::Observe, &|_| None);
+        assert_eq!(decision.refusal.is_none(), passes, "{dialect:?}: {sql}: {:?}", decision.refusal);
+    }
+}
+
+const RULES: &str = "
+name: w
+version: 1
+mode: enforce
+rules:
+  - {id: tables, deny_tables: [hr.secrets]}
+  - {id: reads, read_only: true}
+";
+
+#[test]
 fn what_is_too_deep_or_too_long_is_refused_in_time() {
     for dialect in [Snowflake, Databricks, BigQuery] {
         for sql in [

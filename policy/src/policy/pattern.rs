@@ -78,7 +78,7 @@ impl TablePattern {
         if name == "*" {
             return true;
         }
-        match split(name) {
+        match split(in_database(name)) {
             (schema, Some("*")) => self.in_schema(schema),
             (schema, Some(table)) => self.table.matches_folded(table) && self.in_schema(schema),
             (table, None) => self.table.matches_folded(table) && self.reachable(table, user),
@@ -88,7 +88,7 @@ impl TablePattern {
     /// Whether a table of that name is certainly meant: letter by letter, and with its schema where the pattern
     /// has one. PostgreSQL looks into its own schema first, so that its names need none.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        let (schema, table) = match split(name) {
+        let (schema, table) = match split(in_database(name)) {
             (schema, Some(table)) => (schema, table),
             (table, None) if table.starts_with("pg_") => ("pg_catalog", table),
             (table, None) => ("", table),
@@ -128,6 +128,14 @@ impl ColumnPattern {
         let (table, column) = text.rsplit_once('.').unwrap_or(("*", text));
         let table = TablePattern::parse(table)?;
         (!column.is_empty()).then(|| Self { table, column: Glob::new(column) })
+    }
+}
+
+/// The last two parts of a name that has a database in front: a pattern means tables of any database.
+fn in_database(name: &str) -> &str {
+    match split(name).1 {
+        Some(rest) if split(rest).1.is_some() => in_database(rest),
+        _ => name,
     }
 }
 
@@ -188,6 +196,10 @@ mod tests {
             ("secrets", "hr.*", true),
             ("hr.secrets", "hr.*", true),
             ("hr.secrets", "public.*", false),
+            ("secrets", "prod.hr.secrets", true),
+            ("hr.secrets", "prod.HR.Secrets", true),
+            ("pay.secrets", "prod.hr.secrets", false),
+            ("hr.secrets", "prod.hr.*", true),
         ] {
             assert_eq!(TablePattern::parse(pattern).unwrap().matches(name, "ann"), fits, "{pattern} {name}");
         }
@@ -201,6 +213,8 @@ mod tests {
             ("shop.orders", "orders", false),
             ("shop.*", "shop.orders", true),
             ("shop.*", "shop.*", true),
+            ("shop.orders", "prod.shop.orders", true),
+            ("hr.orders", "prod.shop.orders", false),
             ("shop.o*", "shop.*", false),
             ("*", "*", false),
             ("pg_catalog.*", "pg_class", true),
