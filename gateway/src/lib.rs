@@ -32,8 +32,10 @@ mod outbox;
 mod pg;
 mod pool;
 mod proof;
+mod relay;
 mod secure;
 mod settings;
+mod socket;
 mod tls;
 
 pub use clyra_proto::admin::PolicyInForce;

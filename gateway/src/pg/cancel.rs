@@ -1,7 +1,8 @@
 //! A cancel request goes on to the server as it is, where process id and key are the server's own; behind a pool they are
 //! the gateway's, and it goes to the session that the client has now. It goes over TLS where sessions do.
 
-use super::{House, stream};
+use super::House;
+use crate::socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Sends the request on and waits until the server closes, so that the client knows that it was heard.
@@ -17,14 +18,14 @@ pub(super) async fn forward(house: &House, packet: &[u8]) {
 }
 
 /// Cancels what the server does for the session of this key.
-pub(super) async fn cancel(house: &House, key: &[u8]) {
+pub(crate) async fn cancel(house: &House, key: &[u8]) {
     let length = u32::try_from(key.len() + 8).unwrap_or(u32::MAX);
     send(house, &[&length.to_be_bytes()[..], &CODE.to_be_bytes(), key].concat()).await;
 }
 
 async fn send(house: &House, packet: &[u8]) {
     let back = house.secure.back.as_ref();
-    let Ok(mut server) = stream::connect(&house.upstream, back).await else { return };
+    let Ok(mut server) = socket::connect(&house.upstream, back).await else { return };
     if server.write_all(packet).await.is_ok() {
         let mut end = [0; 16];
         let _ = server.read(&mut end).await;

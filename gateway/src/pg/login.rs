@@ -4,12 +4,12 @@
 use super::{
     House, Seat, cancel,
     reach::{self, Reached},
-    relay, stream,
-    stream::Stream,
 };
 use crate::{
     claims::SessionClaims,
     login::{self, Denied, Proved, Talk},
+    relay, socket,
+    socket::Stream,
     tls::{Front, Handshake},
 };
 use bytes::{Buf, BytesMut};
@@ -26,7 +26,7 @@ use tokio_rustls::TlsStream;
 /// Serves one connection to its end.
 pub(super) async fn welcome(house: House, stream: std::net::TcpStream) {
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    if stream::settle(&stream).is_err() {
+    if socket::settle(&stream).is_err() {
         return;
     }
     let mut client = Stream::Tcp(stream);
@@ -50,25 +50,25 @@ pub(super) async fn welcome(house: House, stream: std::net::TcpStream) {
 
 /// A connection whose start-up packet has gone on to the server.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) server: Stream,
+pub(crate) struct Opened {
+    pub(crate) server: Stream,
     /// Where the server connection comes from a pool.
-    pub(super) pooled: Option<Box<relay::Pooled>>,
+    pub(crate) pooled: Option<Box<relay::Pooled>>,
     /// Bytes of the server that are read, and not yet passed on.
-    pub(super) heard: BytesMut,
+    pub(crate) heard: BytesMut,
     /// Bytes of the client behind its start-up packet.
-    pub(super) early: BytesMut,
-    pub(super) user: String,
-    pub(super) database: String,
-    pub(super) application: String,
-    pub(super) claims: SessionClaims,
+    pub(crate) early: BytesMut,
+    pub(crate) user: String,
+    pub(crate) database: String,
+    pub(crate) application: String,
+    pub(crate) claims: SessionClaims,
     /// What the client has shown to the gateway itself.
-    pub(super) auth: Option<Auth>,
+    pub(crate) auth: Option<Auth>,
     /// What it has proved beside its name.
-    pub(super) proof: Arc<Proof>,
+    pub(crate) proof: Arc<Proof>,
     /// It asks for a replication connection, and may have one.
-    pub(super) replication: bool,
-    pub(super) seat: Seat,
+    pub(crate) replication: bool,
+    pub(crate) seat: Seat,
 }
 
 /// What a refused client reads.

@@ -3,16 +3,11 @@
 //! Each worker is one thread with its own single-threaded runtime: a session lives and dies on one thread, and no
 //! message ever hops to another.
 
-mod cancel;
+pub(crate) mod cancel;
 mod login;
-mod question;
 mod reach;
-mod relay;
-mod side;
-mod stream;
 
-pub(crate) use side::Side;
-pub(crate) use stream::connect;
+pub(crate) use login::Opened;
 
 use crate::{Error, Settings, gate::Gate, login::Throttle, pool::Pool, secure::Secure, settings::Upstream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -4,13 +4,13 @@
 use super::{
     House,
     login::{Refused, words},
-    relay,
-    stream::{self, Stream},
 };
 use crate::{
     login::{Denied, Logins, Talk},
     pool::{Place, Pool, greeting},
+    relay,
     settings::Lease,
+    socket::{self, Stream},
 };
 use bytes::BytesMut;
 use clyra_wire::Startup;
@@ -25,7 +25,7 @@ pub(super) struct Reached {
 /// Connects.
 pub(super) async fn connect(house: &House) -> Result<Stream, Refused> {
     let back = house.secure.back.as_ref();
-    stream::connect(&house.upstream, back).await.map_err(|err| unreachable(house, &err))
+    socket::connect(&house.upstream, back).await.map_err(|err| unreachable(house, &err))
 }
 
 /// Connects, and logs in for a client that has proved itself, or for the gateway's own questions.

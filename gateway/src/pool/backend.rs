@@ -4,9 +4,9 @@
 use super::{rank::Rank, rank::Slot, statements::Statements};
 use crate::{
     login::{Denied, Talk},
-    pg::{Side, connect},
     secure::Secure,
     settings::Upstream,
+    socket::{Side, connect},
 };
 use bytes::{BufMut as _, BytesMut};
 use clyra_wire::Startup;

@@ -1,5 +1,6 @@
 //! Conversations: what both sides say, byte for byte, and what the session makes of it.
 
+mod bind;
 mod own;
 mod rename;
 mod watch;

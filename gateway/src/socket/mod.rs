@@ -1,5 +1,9 @@
 //! A socket to a client or a server, over TCP, TLS or a unix socket.
 
+mod side;
+
+pub(crate) use side::Side;
+
 use crate::{
     settings::Upstream,
     tls::{Back, Reached},
@@ -61,7 +65,7 @@ pub(crate) async fn connect(upstream: &Upstream, back: Option<&Back>) -> io::Res
 }
 
 /// Small messages go at once, and a dead peer is noticed.
-pub(super) fn settle(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn settle(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
@@ -70,12 +74,12 @@ pub(super) fn settle(stream: &TcpStream) -> io::Result<()> {
 }
 
 impl Stream {
-    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
         Self::Tls(Box::new(Protected { stream, owed: 0 }))
     }
 
     /// Address of the other side; a local one where it has none.
-    pub(super) fn peer(&self) -> IpAddr {
+    pub(crate) fn peer(&self) -> IpAddr {
         let peer = match self {
             Self::Tcp(stream) => stream.peer_addr(),
             Self::Tls(protected) => protected.stream.get_ref().0.peer_addr(),
@@ -85,7 +89,7 @@ impl Stream {
     }
 
     /// From now on this thread's runtime waits for the socket.
-    pub(super) fn settle_here(&mut self) -> io::Result<()> {
+    pub(crate) fn settle_here(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => moved(stream),
             Self::Tls(protected) => match &mut protected.stream {

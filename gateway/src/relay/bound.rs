@@ -2,10 +2,7 @@
 //! nothing about the bounds; the gate does.
 
 use super::{Broken, Relay};
-use crate::{
-    gate::Ticket,
-    pg::{cancel::cancel, question::Kind},
-};
+use crate::{gate::Ticket, pg::cancel::cancel, relay::question::Kind};
 use clyra_wire::{Completion, End, OwnAnswer, Refusal, Refused, error_response};
 
 impl Relay {

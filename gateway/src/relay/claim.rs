@@ -5,7 +5,7 @@ use super::Relay;
 use crate::{
     claims::Change,
     gate::Ticket,
-    pg::question::{Kind, Question},
+    relay::question::{Kind, Question},
 };
 use clyra_policy::{Claims, OwnSetting, Said, Setting};
 use clyra_spec::Verb;

@@ -1,6 +1,6 @@
 //! One peer of a session: its socket, what it said, what it is to be told. It never looks into the bytes.
 
-use super::stream::Stream;
+use super::Stream;
 use bytes::{Buf, BytesMut};
 use std::{
     cell::RefCell,
@@ -16,10 +16,10 @@ use tokio_util::io::poll_read_buf;
 #[derive(Debug)]
 pub(crate) struct Side {
     stream: Stream,
-    pub(super) inbox: BytesMut,
-    pub(super) outbox: BytesMut,
+    pub(crate) inbox: BytesMut,
+    pub(crate) outbox: BytesMut,
     /// It says no more.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
     /// It was told that the other says no more.
     closed: bool,
     /// It says more at once than the shared room takes.
@@ -68,7 +68,7 @@ impl Side {
     }
 
     /// Moves the first bytes of what it said into what the other is told.
-    pub(super) fn hand(&mut self, bytes: usize, other: &mut Self) {
+    pub(crate) fn hand(&mut self, bytes: usize, other: &mut Self) {
         if other.outbox.is_empty() && bytes == self.inbox.len() {
             // The usual case: everything goes on, and nothing is copied.
             std::mem::swap(&mut self.inbox, &mut other.outbox);
@@ -79,7 +79,7 @@ impl Side {
         }
     }
 
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
         let mut sent = Poll::Pending;
         while !self.outbox.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.outbox) {
@@ -95,7 +95,7 @@ impl Side {
         Ok(sent)
     }
 
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, needed: usize) -> Result<Poll<()>, io::Error> {
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, needed: usize) -> Result<Poll<()>, io::Error> {
         if self.ended {
             return Ok(Poll::Pending);
         }
@@ -136,7 +136,7 @@ impl Side {
     }
 
     /// Gives up room that was needed once, before it waits.
-    pub(super) fn slim(&mut self) {
+    pub(crate) fn slim(&mut self) {
         for buffer in [&mut self.inbox, &mut self.outbox] {
             if buffer.is_empty() && buffer.try_reclaim(KEPT_BYTES + 1) {
                 *buffer = BytesMut::new();
@@ -145,7 +145,7 @@ impl Side {
     }
 
     /// Tells it that the other says no more, once everything before that is sent.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
         if self.closed || !self.outbox.is_empty() {
             return Ok(Poll::Pending);
         }
@@ -158,7 +158,7 @@ impl Side {
         }
     }
 
-    pub(super) async fn flush(&mut self) {
+    pub(crate) async fn flush(&mut self) {
         let _ = poll_fn(|cx| match self.poll_send(cx) {
             Ok(_) if self.outbox.is_empty() => Poll::Ready(Ok(())),
             Ok(_) => Poll::Pending,

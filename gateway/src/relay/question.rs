@@ -1,6 +1,6 @@
 //! What a message of the client asks of the gate: its facts, from its text or from what was prepared before.
 
-use super::relay::Wire;
+use super::Wire;
 use crate::gate::{Gate, Known, Visitor};
 use clyra_policy::{Facts, Problem};
 use clyra_wire::Ask;

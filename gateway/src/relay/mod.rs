@@ -5,16 +5,16 @@
 mod ask;
 mod bound;
 mod claim;
-mod opaque;
 mod pin;
 mod pooled;
-mod settle;
+mod question;
 mod turn;
 
-use super::{House, Seat, login::Opened, side::Side, stream::Stream};
 use crate::claims::SessionClaims;
 use crate::gate::{Known, Shown, Ticket, Visitor};
+use crate::pg::{House, Opened, Seat};
 use crate::pool::NotServed;
+use crate::socket::{Side, Stream};
 use clyra_policy::{Login, Proof};
 use clyra_spec::Auth;
 use clyra_wire::{Refusal, Session, WireError, fatal_response};
@@ -24,10 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use pooled::{Pooled, not_served};
+pub(crate) use pooled::{Pooled, not_served};
 
 /// Runs a session to its end.
-pub(super) async fn run(house: House, client: Stream, opened: Opened) {
+pub(crate) async fn run(house: House, client: Stream, opened: Opened) {
     let mut relay = Relay::new(house, client, opened);
     if let Err(broken) = relay.turns().await {
         relay.say_goodbye(&broken).await;

@@ -3,7 +3,7 @@
 use super::{Broken, Relay};
 use crate::{
     gate::{Arrival, Passage},
-    pg::question::{Kind, PreparedNames, Question},
+    relay::question::{Kind, PreparedNames, Question},
 };
 use clyra_wire::{End, OwnAnswer, OwnQuestion, Refused};
 use std::{future::poll_fn, sync::Arc, time::Duration};

@@ -6,9 +6,10 @@ use super::{Broken, Relay, Wire};
 use crate::{
     gate::{Known, Ticket},
     login::Denied,
-    pg::{question::Kind, side::Side},
     pool::{Backend, Held, Keeps, Kept, NotServed, Place, Pool, Wanted, keeps},
+    relay::question::Kind,
     settings::{Lease, PoolState},
+    socket::Side,
 };
 use bytes::Buf as _;
 use clyra_spec::Verb;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 /// What a client has of a pool.
 #[derive(Debug)]
-pub(in crate::pg) struct Pooled {
+pub(crate) struct Pooled {
     pool: Arc<Pool>,
     wanted: Wanted,
     place: Place,
@@ -36,7 +37,7 @@ pub(in crate::pg) struct Pooled {
 }
 
 impl Pooled {
-    pub(in crate::pg) fn new(
+    pub(crate) fn new(
         pool: Arc<Pool>,
         wanted: Wanted,
         place: Place,
@@ -383,7 +384,7 @@ fn too_much() -> Vec<u8> {
 }
 
 /// What a client reads that is not served.
-pub(in crate::pg) fn not_served(why: &NotServed) -> (&str, String, &str) {
+pub(crate) fn not_served(why: &NotServed) -> (&str, String, &str) {
     match why {
         NotServed::TooLate { wait, size } => (
             "53300",

@@ -1,12 +1,15 @@
-//! One turn of a session: what was read is dealt with as the wire session says, and what is to be told is written. It
-//! judges nothing.
+//! One turn of a session: what was read is dealt with as the wire session says, what is to be told is written, what ended
+//! is settled. It judges nothing, and however a session ends, it leaves nothing open.
 
-use super::{Broken, Relay};
-use crate::pg::question::question;
+use super::{Broken, Relay, question::question};
+use crate::gate::{Arrival, Passage, Ticket};
 use bytes::Buf;
-use clyra_wire::{Heard, Step, WireError};
+use clyra_policy::Facts;
+use clyra_wire::{Completion, End, Heard, Step, WireError};
 use std::{
+    future::poll_fn,
     io,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -135,6 +138,94 @@ impl Relay {
             turned |= self.server.poll_fill(cx, 1)?.is_ready();
         }
         if turned { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Writes the receipts of what ended, and follows what SQL text prepared or forgot.
+    pub(super) fn settle(&mut self) {
+        while let Some((known, types)) = self.wire.described() {
+            known.types.store(Some(Arc::new(types)));
+        }
+        while let Some((ticket, end)) = self.wire.ended() {
+            self.open_bytes = self.open_bytes.saturating_sub(ticket.bytes_in);
+            self.follow_names(&ticket, &end);
+            self.follow_claims(&ticket, &end);
+            if let Some(visitor) = &self.visitor {
+                self.house.gate.settle(visitor, &ticket, Some(&end));
+            }
+        }
+        self.follow_transaction();
+    }
+
+    fn follow_names(&mut self, ticket: &Ticket, end: &End) {
+        let statements = &ticket.known.facts.statements;
+        for (statement, _) in statements.iter().zip(&end.completions) {
+            if let Some(name) = &statement.prepares
+                && let Some(visitor) = &self.visitor
+            {
+                let facts = Arc::new(Facts { statements: Box::new([statement.clone()]), problem: None });
+                self.wire.install(name.as_bytes(), self.house.gate.know(visitor, facts));
+            }
+            if let Some(name) = &statement.deallocates {
+                self.wire.deallocate(name.as_deref().map(str::as_bytes));
+            }
+        }
+    }
+
+    /// Puts the whole connection before the gate once, and carries it to its end.
+    pub(super) async fn carry_unread(&mut self) -> Result<(), Broken> {
+        let Some(visitor) = self.visitor.as_mut() else { return Ok(()) };
+        let known = self.house.gate.know(visitor, Arc::new(Facts::of_replication()));
+        let arrival = Arrival { began: self.began, bytes: 0, portal: false };
+        let ticket = match self.house.gate.pass(visitor, known, arrival, &|_| None).await {
+            Passage::Go(ticket) => ticket,
+            Passage::Shut(error) => {
+                self.client.outbox.extend_from_slice(&error);
+                self.client.flush().await;
+                return Ok(());
+            }
+        };
+        let mut bytes = 0;
+        let carried = self.carry(&mut bytes).await;
+        if let Some(visitor) = &self.visitor {
+            let completion = Completion { rows: None, returned: 0, bytes, undone: false };
+            let end = End { completions: vec![completion], ..End::default() };
+            self.house.gate.settle(visitor, &ticket, Some(&end));
+        }
+        carried
+    }
+
+    async fn carry(&mut self, bytes: &mut u64) -> Result<(), Broken> {
+        let mut shutdown = self.house.shutdown.clone();
+        let down = async move { drop(shutdown.wait_for(|down| *down).await) };
+        tokio::pin!(down);
+        self.needed = 1;
+        loop {
+            *bytes += self.server.inbox.len() as u64;
+            self.server.hand(self.server.inbox.len(), &mut self.client);
+            self.client.hand(self.client.inbox.len(), &mut self.server);
+            if self.server.ended && self.client.outbox.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                turned = poll_fn(|cx| self.poll_turn(cx)) => turned.map_err(|_| Broken::Io)?,
+                // A receiver of a replication stream comes again on its own.
+                () = &mut down => return Err(Broken::Shutdown),
+            }
+        }
+    }
+}
+
+impl Drop for Relay {
+    /// However a session ends, what it left open is settled as unknown.
+    fn drop(&mut self) {
+        if let Some(visitor) = &self.visitor {
+            for (ticket, end) in self.wire.abandon() {
+                self.house.gate.settle(visitor, &ticket, end.as_ref());
+            }
+            self.house.gate.leave(visitor);
+        }
+        self.house.gate.metrics.sessions.decrement(1.0);
     }
 }
 
