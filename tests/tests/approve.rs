@@ -1,7 +1,7 @@
 //! Stories of consent: a statement that needs an approval, and a policy that needs its owner's signature. They play at a
 //! real house, through the real commands.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 use clyra_tests::{House, receipts, refusal};
 use std::process::Output;
@@ -131,7 +131,8 @@ async fn extended_messages_use_it_at_execute_and_bound_values_cannot_have_one() 
         assert!(client.batch_execute(indirect).await.is_err(), "{indirect}");
     }
     // A message of two statements has one digest, and the approval is for both.
-    let two = "update orders set status = status where id = 1; update orders set status = status where id = 1";
+    let two =
+        "update orders set status = status where id = 1; update orders set status = status where id = 1";
     words(&approve(&house, &digest(&refused(&house, two).await), "ann", &[]));
     client.batch_execute(two).await.unwrap();
     assert!(client.batch_execute(two).await.is_err());

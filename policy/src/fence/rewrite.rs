@@ -51,12 +51,16 @@ impl Policy {
 
 /// Both have the same blocks of the same tables, and change the same.
 fn alike(before: &Reading, after: &Reading) -> bool {
-    let names = |reading: &Reading| -> Vec<Vec<(Option<String>, Box<str>, bool)>> {
-        let item =
-            |one: &Item| (one.table.as_ref().map(super::Name::dotted), one.alias.clone(), one.nullable);
-        reading.blocks.iter().map(|block| block.items.iter().map(item).collect()).collect()
+    let same = |one: &Item, other: &Item| {
+        let table = |item: &Item| item.table.as_ref().map(super::Name::dotted);
+        (table(one), &one.alias, one.nullable) == (table(other), &other.alias, other.nullable)
     };
-    names(before) == names(after)
+    let mut pairs = before.blocks.iter().zip(&after.blocks);
+    before.blocks.len() == after.blocks.len()
+        && pairs.all(|(one, other)| {
+            one.items.len() == other.items.len()
+                && one.items.iter().zip(&other.items).all(|(one, other)| same(one, other))
+        })
         && before.changes.len() == after.changes.len()
         && before.functions.len() == after.functions.len()
         && before.uses == after.uses
@@ -211,16 +215,10 @@ mod tests {
 name: t
 version: 1
 mode: enforce
-callers:
-  - match: {user: shop}
-    tenant: it's
+callers: [{match: {user: shop}, tenant: it's}]
 rules:
   - id: fence
-    tenant_fence:
-      column: tenant_id
-      tables: [users, orders, secrets]
-      shared: [products]
-      rewrite: [users, orders]
+    tenant_fence: {column: tenant_id, tables: [users, orders, secrets], shared: [products], rewrite: [users, orders]}
 ";
 
     fn rewritten(sql: &str) -> Option<String> {

@@ -71,9 +71,7 @@ fn key(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
         Some(()) => Ok(text),
         None => Err(Fault::at(
             value,
-            format!(
-                "`{text}` is no public key; allowed: `name+hash+base64`, as `clyra keygen` prints it"
-            ),
+            format!("`{text}` is no public key; allowed: `name+hash+base64`, as `clyra keygen` prints it"),
         )),
     }
 }
@@ -81,7 +79,7 @@ fn key(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
 /// Standard base64 with padding.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0_u32);

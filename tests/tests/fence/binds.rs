@@ -2,6 +2,7 @@
 
 use super::reason;
 use clyra_tests::House;
+use serde_json::Value;
 use tokio_postgres::Client;
 
 const POLICY: &str = "
@@ -115,8 +116,8 @@ async fn take(house: &House, policy: &str, version: &str) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
         let status = String::from_utf8(house.clyra(&["status", "--json"]).unwrap().stdout).unwrap();
-        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-        if status.pointer("/policy/version").is_some_and(|there| there.to_string() == version) {
+        let status: Value = serde_json::from_str(&status).unwrap();
+        if status.pointer("/policy/version").and_then(Value::as_u64) == version.parse().ok() {
             return;
         }
         assert!(std::time::Instant::now() < deadline, "{status}");

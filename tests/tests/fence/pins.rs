@@ -111,7 +111,7 @@ async fn a_session_that_the_pin_does_not_hold_does_not_begin() {
         ),
     ] {
         owner.batch_execute(before).await.unwrap();
-        let error = connect(&house, user).await.err().expect("no session begins");
+        let Err(error) = connect(&house, user).await else { panic!("a session of {user} begins") };
         let refused = refusal(error);
         assert!(refused.message().contains(why), "{user}: {}", refused.message());
         assert_eq!(refused.code().code(), "42501");

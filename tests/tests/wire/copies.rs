@@ -33,6 +33,7 @@ fn fail() -> Vec<u8> {
 }
 
 /// Conversations in which the server goes on; each ends with a query, which shows that both sides are in step.
+#[expect(clippy::too_many_lines, reason = "a table of conversations, one after the other")]
 fn going_on() -> Vec<(&'static str, Vec<Part>)> {
     let begin = || [extended(COPY), sync()].concat();
     let after = || [extended("select count(*) from heap"), sync(), query("select 1")].concat();
