@@ -154,7 +154,10 @@ fn definitions_and_rights() {
         ("grant execute on function f to x", "grant"),
         ("grant select on all tables in schema s to x", "grant w:*"),
         ("create role x", "grant"),
-        ("create foreign table t (a int default f() references u) server s options (a 'b')", "create r:u w:t f:f"),
+        (
+            "create foreign table t (a int default f() references u) server s options (a 'b')",
+            "create r:u w:t f:f",
+        ),
         ("alter role a rename to b", "grant"),
     ]);
 }

@@ -1,8 +1,6 @@
 //! Facts hold against the server, on a part of PostgreSQL's own regression tests that a seed chooses. How they are held
 //! stands in `sql/differential.py`; `just sql-differential` plays all of them. This file never judges itself.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 use std::process::Command;
 

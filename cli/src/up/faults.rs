@@ -7,7 +7,9 @@ use std::path::Path;
 pub(crate) fn of_gateway(error: clyra_gateway::Error, data: &Path) -> Error {
     use clyra_gateway::Error as Fault;
     match error {
-        Fault::Policy(_) | Fault::PolicyFile { .. } | Fault::Unsigned { .. } | Fault::Tls { .. } => Error::Usage(error.to_string()),
+        Fault::Policy(_) | Fault::PolicyFile { .. } | Fault::Unsigned { .. } | Fault::Tls { .. } => {
+            Error::Usage(error.to_string())
+        }
         Fault::Listen { addr, purpose, source } => super::doors::taken(flag(purpose), addr, &source),
         Fault::Data { path, source } => Error::file(&path, "use it", &source),
         Fault::Damaged { path, why } => {

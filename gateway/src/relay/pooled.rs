@@ -37,12 +37,7 @@ pub(crate) struct Pooled {
 }
 
 impl Pooled {
-    pub(crate) fn new(
-        pool: Arc<Pool>,
-        wanted: Wanted,
-        place: Place,
-        backend: Option<Box<Backend>>,
-    ) -> Self {
+    pub(crate) fn new(pool: Arc<Pool>, wanted: Wanted, place: Place, backend: Option<Box<Backend>>) -> Self {
         let (pin, changed, kept, held) = (None, false, Arc::default(), Held::default());
         Self { pool, wanted, place, backend, pin, changed, kept, held, failures: 0, reports: 0 }
     }

@@ -15,8 +15,8 @@ mod utility;
 
 pub use filter::Filter;
 pub(crate) use gather::dotted;
-pub(crate) use shape::pieces;
 pub use session::SettingValue;
+pub(crate) use shape::pieces;
 
 use crate::blocks::Link;
 use crate::detail::{self, Details, OwnSetting, Plan, Written};
