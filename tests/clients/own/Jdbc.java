@@ -242,6 +242,12 @@ public class Jdbc {
             large.delete(id);
             c.commit();
         });
+        test("a replication stream that is refused", "", c -> {
+            run(c, "do $$ begin create role nostream login; exception when duplicate_object then null; end $$");
+            fails("42501", () -> DriverManager.getConnection("jdbc:postgresql://127.0.0.1:" + System.getenv("CLYRA_PORT")
+                + "/postgres?user=nostream&replication=database&assumeMinServerVersion=9.4&preferQueryMode=simple").close());
+            is(one(c, "select 1"), 1);
+        });
         test("a user that is not there", "", c -> fails("28000", () -> DriverManager.getConnection("jdbc:postgresql://127.0.0.1:" + System.getenv("CLYRA_PORT") + "/postgres?user=nobody").close()));
     }
 }
