@@ -165,5 +165,7 @@ PYTEST = ("pytest<8", "pytest-timeout")
 SUITES = {"psycopg2": Psycopg2, "asyncpg": Asyncpg, "psycopg3": Psycopg3, "own_psycopg3": OwnPsycopg3,
           "own_adbc": OwnAdbc, "own_node": Node, "own_jdbc": Jdbc, "django": Django, "sqlalchemy": Sqlalchemy,
           "sqlalchemy_psycopg3": SqlalchemyPsycopg3, "sqlalchemy_asyncpg": SqlalchemyAsyncpg, "pg_regress": PgRegress}
-SQLALCHEMY_PARTS = ["test/dialect/postgresql", "test/dialect/test_suite.py", "test/engine", "test/sql/test_query.py",
-                    "test/sql/test_returning.py", "test/orm/test_transaction.py"]
+# Pools, addresses and compiled text without a server are left out: nothing of them is on the wire.
+SQLALCHEMY_PARTS = ["test/dialect/postgresql", "test/dialect/test_suite.py", "test/engine/test_execute.py",
+                    "test/engine/test_transaction.py", "test/engine/test_reflection.py", "test/engine/test_reconnect.py",
+                    "test/sql/test_query.py", "test/sql/test_returning.py", "test/orm/test_transaction.py"]
