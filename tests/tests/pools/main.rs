@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
+mod busy;
+mod duties;
+mod secure;
 mod sessions;
 mod transactions;
 
@@ -23,6 +26,11 @@ struct Scene {
 
 impl Scene {
     async fn new(flags: &[&str]) -> Self {
+        Self::under(&shadow(), flags).await
+    }
+
+    /// A scene under another policy than the usual one.
+    async fn under(policy: &str, flags: &[&str]) -> Self {
         let rules = "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all app 127.0.0.1/32 scram-sha-256\n";
         let mut server = Server::start(rules).await.unwrap();
         server
@@ -46,7 +54,7 @@ impl Scene {
         let upstream = format!("postgres://{}/shop", server.addr);
         let login = login.display().to_string();
         let flags = [&["--upstream", &upstream, "--login", &login], flags].concat();
-        let house = House::start_with(&shadow(), &flags).await.unwrap();
+        let house = House::start_with(policy, &flags).await.unwrap();
         Self { _folder: folder, _server: server, house }
     }
 
