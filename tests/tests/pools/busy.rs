@@ -18,7 +18,8 @@ async fn who_is_at_work_finishes_and_who_waits_is_told() {
             let inserted = ann.batch_execute("insert into t select 2 from pg_advisory_xact_lock(7)").await;
             (inserted, ann.batch_execute("commit").await)
         });
-        let asleep = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and usename = 'app'";
+        let asleep =
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and usename = 'app'";
         let deadline = soon();
         while own.query_one(asleep, &[]).await.unwrap().get::<_, i64>(0) == 0 {
             assert!(Instant::now() < deadline);
