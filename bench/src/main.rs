@@ -8,6 +8,7 @@
 //!          └─▶ clyra up, rules on, receipts kept ─▶  we
 //! ```
 
+mod cell;
 mod forwarder;
 mod load;
 mod pg;
@@ -28,7 +29,7 @@ struct Words {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// pgbench through each way to one PostgreSQL: interleaved rounds, medians, ratios, CPU per query.
+    /// pgbench and COPY through each way to one PostgreSQL: interleaved rounds, medians, ratios, CPU per query.
     Pg(pg::Settings),
     /// Forwards TCP and does nothing else: the floor under every proxy. `pg` starts it.
     Forward {

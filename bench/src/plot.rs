@@ -1,7 +1,7 @@
 //! The plot: throughput over direct, a panel for each script and protocol, drawn as plain SVG. It never needs a font
-//! file or a browser to be made.
+//! file or a browser to be made, and leaves TLS, pools, churn and COPY to the table.
 
-use crate::load::{CLIENTS, Cell, Script, Spoken, Way};
+use crate::cell::{CLIENTS, Cell, Door, Script, Spoken, Way};
 use crate::pg::Measures;
 use crate::report::weigh;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ pub(crate) fn svg(measures: &Measures, ways: &[Way]) -> String {
         x += 110.0;
     }
     let mut y = TOP;
-    for script in Script::ALL {
+    for script in [Script::Select, Script::TpcB] {
         let mut x = 50.0;
         for spoken in Spoken::ALL {
             panel(&mut svg, measures, &proxies, (script, spoken), (x, y));
@@ -70,7 +70,8 @@ fn panel(svg: &mut String, measures: &Measures, proxies: &[Way], what: (Script, 
     for clients in CLIENTS {
         let group = x;
         for way in proxies {
-            if let Some(weighed) = weigh(measures, Cell { script, spoken, clients }, *way) {
+            let cell = Cell { door: Door::Plain, script, spoken, clients };
+            if let Some(weighed) = weigh(measures, cell, *way) {
                 // Noise can lift a bar over direct; the panel ends a little above.
                 let tall = PANEL.1 * weighed.ratio.clamp(0.0, 1.05);
                 writeln!(
@@ -107,7 +108,8 @@ fn colour(way: Way) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::svg;
-    use crate::load::{Cell, Measure, Way};
+    use crate::cell::{Cell, Way};
+    use crate::load::Measure;
     use crate::pg::Measures;
 
     #[test]

@@ -1,6 +1,7 @@
 //! Numbers for people and programs: medians, ratios to direct, noise. It never drops a round.
 
-use crate::load::{Cell, Measure, Way};
+use crate::cell::{Cell, Door, Spoken, Way};
+use crate::load::Measure;
 use crate::pg::Measures;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -73,7 +74,10 @@ pub(crate) fn table(measures: &Measures, ways: &[Way]) -> String {
             match weigh(measures, cell, *way) {
                 Some(weighed) => {
                     noises.extend(weighed.noise);
-                    write!(table, " {:.2} / {:.0} µs |", weighed.ratio, weighed.cpu_us.unwrap_or(0.0)).ok();
+                    let cpu = weighed.cpu_us.unwrap_or(0.0);
+                    // A row of a COPY costs less than a microsecond.
+                    let digits = if cpu < 10.0 { 2 } else { 0 };
+                    write!(table, " {:.2} / {cpu:.digits$} µs |", weighed.ratio).ok();
                 }
                 None => table.push_str(" |"),
             }
@@ -85,7 +89,11 @@ pub(crate) fn table(measures: &Measures, ways: &[Way]) -> String {
         }
         table.push('\n');
     }
-    table.push_str("\nEach cell: throughput over direct / CPU of the process between, per statement.\n");
+    table.push_str("\nEach cell: throughput over direct / CPU of the process between, per statement, or per row of a COPY.\n");
+    let translated = |cell: &Cell| cell.door == Door::Pool && cell.spoken == Spoken::Prepared;
+    if proxies.contains(&Way::Pgbouncer) && cells(measures).iter().any(translated) {
+        table.push_str("In `pool-` cells PgBouncer is asked in the simple protocol.\n");
+    }
     let worst = noises.iter().copied().fold(0.0, f64::max);
     match median(noises.into_iter()) {
         Some(usual) => {
@@ -108,7 +116,8 @@ pub(crate) fn json(measures: &Measures, rounds: u32, seconds: u32, machine: &Val
         .filter_map(|((cell, way), measured)| {
             let weighed = weigh(measures, *cell, *way)?;
             Some(json!({
-                "script": cell.script.as_str(), "protocol": cell.spoken.as_str(), "clients": cell.clients,
+                "cell": cell.to_string(), "script": cell.script.as_str(), "clients": cell.clients,
+                "protocol": cell.spoken_by(*way).as_str(),
                 "way": way.as_str(), "tps": weighed.tps, "ratio": weighed.ratio, "latency_ms": weighed.latency_ms,
                 "cpu_us": weighed.cpu_us, "noise": weighed.noise,
                 "rounds": measured.iter().map(round).collect::<Vec<_>>(),
@@ -148,7 +157,8 @@ fn version(program: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{json, median, table, weigh};
-    use crate::load::{Cell, Measure, Way};
+    use crate::cell::{Cell, Way};
+    use crate::load::Measure;
     use crate::pg::Measures;
 
     fn measures() -> Measures {

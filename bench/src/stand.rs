@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 /// The database of the run.
 pub(crate) const DATABASE: &str = "bench";
+/// What a client shows where it is asked who it is; the server itself asks nobody.
+pub(crate) const PASSWORD: &str = "bench";
+/// Connections of a pool of transactions.
+const POOL: &str = "8";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -56,9 +60,14 @@ impl Stand {
             "synchronous_commit=off",
             "max_wal_size=4GB",
             "checkpoint_timeout=1h",
+            "ssl=on",
         ] {
             server.args(["-c", setting]);
         }
+        let papers = Papers::new(work, &data)?;
+        give_to_postgres(&data)?;
+        server.arg("-c").arg(format!("ssl_cert_file={}", papers.cert.display()));
+        server.arg("-c").arg(format!("ssl_key_file={}", papers.key.display()));
         server.arg("-c").arg(format!("unix_socket_directories={}", data.display()));
         let stand = Self::start(server, door, &work.join("postgres.log"))?;
         let (host, port) = (door.ip().to_string(), door.port().to_string());
@@ -83,48 +92,73 @@ impl Stand {
         Self::start(forwarder, door, &work.join("forwarder.log"))
     }
 
-    /// PgBouncer with session pooling.
-    pub(crate) fn pgbouncer(work: &Path, server: SocketAddr) -> anyhow::Result<Self> {
+    /// PgBouncer: session pooling and TLS for who asks for it, or transaction pooling with logins.
+    pub(crate) fn pgbouncer(work: &Path, server: &Self, pooled: bool) -> anyhow::Result<Self> {
         let door = free_door()?;
-        let folder = work.join("pgbouncer");
+        let folder = work.join(if pooled { "pgbouncer-pool" } else { "pgbouncer" });
         fs::create_dir(&folder)?;
+        let users = folder.join("users.txt");
+        fs::write(&users, verifier(server.door)?)?;
+        let (mode, size, auth) =
+            if pooled { ("transaction", POOL, "scram-sha-256") } else { ("session", "100", "any") };
+        let papers = Papers::new(work, &folder)?;
         let settings = folder.join("pgbouncer.ini");
         fs::write(
             &settings,
             format!(
                 "[databases]\n{DATABASE} = host={} port={} dbname={DATABASE} user=postgres\n\n[pgbouncer]\n\
-                 listen_addr = {}\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\npool_mode = session\n\
-                 max_client_conn = 500\ndefault_pool_size = 100\nlog_connections = 0\nlog_disconnections = 0\n\
-                 logfile = {}\n",
-                server.ip(),
-                server.port(),
+                 listen_addr = {}\nlisten_port = {}\nunix_socket_dir =\nauth_type = {auth}\nauth_file = {}\n\
+                 pool_mode = {mode}\nmax_client_conn = 500\ndefault_pool_size = {size}\n\
+                 client_tls_sslmode = allow\nclient_tls_cert_file = {}\nclient_tls_key_file = {}\n\
+                 server_tls_sslmode = disable\nlog_connections = 0\nlog_disconnections = 0\nlogfile = {}\n",
+                server.door.ip(),
+                server.door.port(),
                 door.ip(),
                 door.port(),
+                users.display(),
+                papers.cert.display(),
+                papers.key.display(),
                 folder.join("pgbouncer.log").display(),
             ),
         )?;
         give_to_postgres(&folder)?;
         let mut pgbouncer = unprivileged(&find("pgbouncer", &["/usr/sbin"])?)?;
         pgbouncer.arg("-q").arg(&settings);
-        Self::start(pgbouncer, door, &work.join("pgbouncer.out"))
+        Self::start(pgbouncer, door, &folder.with_extension("out"))
     }
 
-    /// `clyra up` before the server: rules on, receipts kept.
+    /// `clyra up` before the server, rules on, receipts kept: TLS for who asks for it, or a pool of
+    /// transactions with logins.
     pub(crate) fn clyra(
         work: &Path,
-        server: SocketAddr,
+        server: &Self,
         program: &Path,
         policy: &Path,
+        pooled: bool,
     ) -> anyhow::Result<Self> {
-        let data = work.join("clyra");
-        let log = work.join("clyra.log");
+        let data = work.join(evidence(pooled));
+        let folder = data.with_extension("given");
+        fs::create_dir(&folder)?;
+        let log = data.with_extension("log");
         let mut clyra = Command::new(program);
-        clyra.args(["up", "--mode", "enforce", "--allow-unsigned", "--upstream", &format!("postgres://{server}/{DATABASE}")]);
+        let upstream = format!("postgres://{}/{DATABASE}", server.door);
+        clyra.args(["up", "--mode", "enforce", "--allow-unsigned", "--upstream", &upstream]);
         for door in ["--listen", "--admin", "--metrics", "--recorder"] {
             clyra.args([door, "127.0.0.1:0"]);
         }
         clyra.arg("--policy").arg(policy).arg("--data").arg(&data);
-        let mut stand = Self { child: Some(spawn(clyra, &log)?), door: server };
+        if pooled {
+            fs::write(folder.join("users.txt"), verifier(server.door)?)?;
+            fs::write(folder.join("password"), PASSWORD)?;
+            let login = folder.join("login.yaml");
+            fs::write(&login, "users: users.txt\nupstream:\n  user: postgres\n  password_file: password\n")?;
+            clyra.args(["--pool", "transaction", "--pool-size", POOL, "--login"]).arg(login);
+        } else {
+            let papers = Papers::new(work, &folder)?;
+            clyra.args(["--tls", "optional", "--tls-cert"]).arg(papers.cert);
+            clyra.arg("--tls-key").arg(papers.key);
+        }
+        let mut stand = Self { child: Some(spawn(clyra, &log)?), door: server.door };
         let up = data.join("up.json");
         wait(READY_WITHIN, || up.exists() || stand.ended()).context("`clyra up` did not become ready")?;
         if stand.ended() {
@@ -135,6 +169,22 @@ impl Stand {
             told.get("listen").and_then(serde_json::Value::as_str).context("`up.json` has no `listen`")?;
         stand.door = listen.parse()?;
         Ok(stand)
+    }
+
+    /// Makes the tables for COPY, and the file of rows that goes in.
+    pub(crate) fn rows(&self, rows: u32, file: &Path) -> anyhow::Result<()> {
+        // Waiting for the server's log of changes would hide what the hop costs.
+        psql(
+            self.door,
+            &format!(
+                "create unlogged table rows_out as select g as id, 'row ' || g as name, md5(g::text) as note \
+                 from generate_series(1, {rows}) g; \
+                 create unlogged table rows_in (like rows_out) with (autovacuum_enabled = off); \
+                 vacuum analyze rows_out"
+            ),
+        )?;
+        psql(self.door, &format!("\\copy rows_out to '{}'", file.display()))?;
+        Ok(())
     }
 
     fn start(program: Command, door: SocketAddr, log: &Path) -> anyhow::Result<Self> {
@@ -188,6 +238,69 @@ impl Drop for Stand {
                 kill_process(pid, Signal::KILL).ok();
             }
         }
+    }
+}
+
+/// Name of the folder under `work` in which `clyra up` keeps its evidence.
+pub(crate) fn evidence(pooled: bool) -> &'static str {
+    if pooled { "clyra-pool" } else { "clyra" }
+}
+
+/// Says something to the server itself, and hears the answer.
+pub(crate) fn psql(server: SocketAddr, sql: &str) -> anyhow::Result<String> {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-A", "-t", "-q", "-h", &server.ip().to_string(), "-p", &server.port().to_string()]);
+    psql.args(["-U", "postgres", DATABASE]);
+    for part in sql.split("; ") {
+        psql.args(["-c", part]);
+    }
+    let ran = psql.output().context("cannot run `psql`")?;
+    if !ran.status.success() {
+        bail!("`{sql}` failed: {}", String::from_utf8_lossy(&ran.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
+}
+
+/// The line of a users' file by which `postgres` proves itself with the password of the run.
+fn verifier(server: SocketAddr) -> anyhow::Result<String> {
+    psql(
+        server,
+        &format!(
+            "alter role postgres password '{PASSWORD}'; \
+             select format('\"%s\" \"%s\"', rolname, rolpassword) from pg_authid where rolname = 'postgres'"
+        ),
+    )
+}
+
+/// A certificate and its key: one pair for the whole run, copied to where each program may read it.
+struct Papers {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl Papers {
+    fn new(work: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let of = |folder: &Path| Self { cert: folder.join("run.pem"), key: folder.join("run.key") };
+        let (own, theirs) = (of(work), of(folder));
+        if !own.cert.exists() {
+            let mut made = Command::new("openssl");
+            made.args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ]);
+            made.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]);
+            made.arg("-out").arg(&own.cert).arg("-keyout").arg(&own.key);
+            run(made.stderr(Stdio::null()))?;
+        }
+        fs::copy(&own.cert, &theirs.cert)?;
+        fs::copy(&own.key, &theirs.key)?;
+        fs::set_permissions(&theirs.key, fs::Permissions::from_mode(0o600))?;
+        Ok(theirs)
     }
 }
 
