@@ -1,6 +1,10 @@
 //! TLS between clients and gateway.
 
-use crate::{papers::Papers, psql, soon};
+use crate::{
+    logins::{BY_SCRAM, Scene, tls, words},
+    papers::Papers,
+    psql, soon,
+};
 use clyra_tests::{House, shadow};
 use std::{
     io::{Read as _, Write as _},
@@ -193,4 +197,45 @@ async fn clients_show_certificates_where_asked() {
     assert!(psql(gate, &(verified(&papers) + &shown(&papers, "ann")), "select 1").0);
     assert!(!psql(gate, &(verified(&papers) + &shown(&strangers, "eve")), "select 1").0);
     assert!(!psql(gate, &(verified(&papers) + " sslcert=/nowhere"), "select 1").0);
+}
+
+#[tokio::test]
+async fn pgbench_crowds_in_by_tls_and_login() {
+    let (scene, papers) = (Scene::new("scram-sha-256").await, Papers::new());
+    let (flags, options) = tls(&papers);
+    let house = scene.house(BY_SCRAM, &words(&flags)).await;
+    let own = clyra_tests::connect(scene.server.addr, "").await.unwrap();
+    own.batch_execute("create table n (v int); grant insert on n to app").await.unwrap();
+    scene.write("one.sql", "insert into n values (:client_id);\n");
+    let port = house.addr("listen").unwrap().port();
+    let modes = ["simple", "extended", "prepared"];
+    for mode in modes {
+        let ran = Command::new("pgbench")
+            .args(["-n", "-M", mode, "-c", "64", "-j", "2", "-t", "20", "-f"])
+            .arg(scene.path("one.sql"))
+            .arg(format!(
+                "{options} channel_binding=require user=ann hostaddr=127.0.0.1 port={port} dbname=shop"
+            ))
+            .env("PGPASSWORD", "pw")
+            .env("PGOPTIONS", format!("-c clyra.run_id={mode}"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        let words = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() && said.contains("processed: 1280/1280"), "{mode}: {said}{words}");
+    }
+    let (rows, clients): (i64, i64) = {
+        let counted = own.query_one("select count(*), count(distinct v) from n", &[]).await.unwrap();
+        (counted.get(0), counted.get(1))
+    };
+    assert_eq!((rows, clients), (3 * 1280, 64));
+    for mode in modes {
+        let bundle = house.cut(mode).await.unwrap();
+        let receipts = clyra_tests::receipts(&bundle);
+        assert_eq!(receipts.len(), 1280, "{mode}");
+        let proven = |receipt: &&serde_json::Value| receipt["caller"]["auth"] == "scram";
+        assert_eq!(receipts.iter().filter(proven).count(), 1280, "{mode}");
+        let (code, report) = house.verify(&bundle).unwrap();
+        assert_eq!(code, Some(0), "{report}");
+    }
 }
