@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// Rows that a COPY carries, 50 bytes each as text.
+/// Rows that a COPY carries, about 53 bytes each as text.
 pub(crate) const ROWS: u32 = 1_000_000;
 
 /// What one round of one cell by one way came to.
