@@ -80,6 +80,8 @@ pub struct Signing {
     pub keys: Vec<clyra_seal::key::VerifyingKey>,
     /// Without keys: a policy that enforces may be unsigned, too.
     pub allow_unsigned: bool,
+    /// Without keys: digest of a policy that the caller has made itself, which needs no signature.
+    pub own: Option<String>,
 }
 
 /// TLS towards clients: PEM files, read again when they change.

@@ -57,7 +57,7 @@ impl Stage {
             upstream: None,
             policy: None,
             // The story's own rules are built in.
-            signing: clyra_gateway::Signing { keys: Vec::new(), allow_unsigned: true },
+            signing: clyra_gateway::Signing { keys: Vec::new(), allow_unsigned: true, own: None },
             mode: None,
             workers: workers(),
             pg_bin,

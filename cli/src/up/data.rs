@@ -117,6 +117,12 @@ fn first_policy() -> String {
     }
 }
 
+/// Digest of that file as long as nobody has changed it.
+pub(crate) fn first_digest() -> Option<String> {
+    let first = Policy::parse(&first_policy(), "policy.yaml").ok()?;
+    Some(first.digest().to_owned())
+}
+
 /// Whether a process holds this data folder.
 pub(crate) fn is_held(folder: &Path) -> bool {
     fs::File::open(lock_path(folder)).is_ok_and(|lock| {
@@ -137,6 +143,16 @@ mod tests {
 
     fn keys(gateway: &str) -> Keys {
         Keys { log: "l+1+k".into(), gateway: gateway.into(), recorder: "r+1+k".into() }
+    }
+
+    #[test]
+    fn the_first_policy_needs_no_signature() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Data::open(folder.path()).unwrap();
+        let path = data.policy(None).unwrap();
+        let policy = Policy::parse(&fs::read_to_string(path).unwrap(), "policy.yaml").unwrap();
+        assert!(policy.enforces());
+        assert_eq!(first_digest().as_deref(), Some(policy.digest()));
     }
 
     #[test]

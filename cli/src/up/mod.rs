@@ -143,7 +143,11 @@ impl UpArgs {
             upstream: self.upstream,
             policy: self.policy,
             mode: self.mode,
-            signing: clyra_gateway::Signing { keys: self.policy_key, allow_unsigned: self.allow_unsigned },
+            signing: clyra_gateway::Signing {
+                keys: self.policy_key,
+                allow_unsigned: self.allow_unsigned,
+                own: data::first_digest(),
+            },
             workers: self.workers.map_or_else(workers, usize::from),
             pg_bin: self.pg_bin,
             pool: self.pool.settings(self.secure.login().is_some())?,

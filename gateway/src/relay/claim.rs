@@ -51,7 +51,7 @@ impl Relay {
 
     /// What the client reads when nothing can be claimed.
     fn why_not(&self, name: &str) -> Option<Vec<u8>> {
-        let (sqlstate, message, hint) = if self.wire.status() == b'E' {
+        let (sqlstate, message, hint) = if self.wire.is_failed() {
             let message = "current transaction is aborted, commands ignored until end of transaction block";
             ("25P02", message.to_owned(), String::new())
         } else if !Claims::NAMES.contains(&name) {

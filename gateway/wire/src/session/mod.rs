@@ -294,6 +294,11 @@ impl<P: Clone, T> Session<P, T> {
         self.described.pop_front()
     }
 
+    /// The server reads over everything up to the end of the transaction, also where it has not said so yet.
+    pub fn is_failed(&self) -> bool {
+        self.status == b'E' || (self.status == b'T' && self.failed.is_some())
+    }
+
     /// Nothing is open on the server.
     pub fn is_idle(&self) -> bool {
         self.expects.is_empty() && !self.segment && self.status == b'I' && !self.copy_in
