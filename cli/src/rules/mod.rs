@@ -2,6 +2,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod facts;
+pub(crate) mod pack;
 
 use crate::{
     error::Error,
@@ -21,13 +22,13 @@ use std::{
 pub struct Test {
     /// Policy file
     #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
+    pub(crate) policy: PathBuf,
     /// Files of cases
     #[arg(required = true, value_name = "CASES.yaml")]
-    cases: Vec<PathBuf>,
+    pub(crate) cases: Vec<PathBuf>,
     /// Print JSON, one line a file
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// Which two policies, and on what.

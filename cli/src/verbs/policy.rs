@@ -3,7 +3,7 @@
 use super::say;
 use crate::{
     error::Error,
-    rules::{self, Diff, Test, catalog::CatalogArgs, facts::FactsArgs},
+    rules::{self, Diff, Test, catalog::CatalogArgs, facts::FactsArgs, pack::Init},
     standing::write_whole,
     tell,
 };
@@ -20,6 +20,24 @@ use std::{
 /// The verbs on policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyVerb {
+    /// Begin a policy from a pack: writes the policy and its file of cases
+    #[command(after_help = "\
+Exit codes: 0 written, 2 no such pack or a file that is there already.
+
+Examples:
+  clyra policy init --list
+  clyra policy init --pack baseline --out shop.yaml")]
+    Init(Init),
+    /// Print the JSON Schema of policy files, for editors
+    #[command(after_help = "\
+Editors that speak the YAML language server take it from the first line of a policy:
+  # yaml-language-server: $schema=clyra-policy.schema.json
+
+`clyra policy lint` checks more than the schema can say.
+
+Example:
+  clyra policy schema > clyra-policy.schema.json")]
+    Schema,
     /// Check policy files; the first fault of each is shown with its line and column
     #[command(after_help = "Example:\n  clyra policy lint clyra-data/policy.yaml")]
     Lint {
@@ -161,6 +179,8 @@ pub struct Eval {
 /// Does what was asked with policies.
 pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
     match verb {
+        PolicyVerb::Init(args) => rules::pack::init(&args),
+        PolicyVerb::Schema => rules::pack::schema(),
         PolicyVerb::Sign(args) => crate::sign::sign(&args),
         PolicyVerb::Lint { files, policy, dialect, json } => {
             lint(&[files, policy].concat(), spoken(&dialect)?, json)

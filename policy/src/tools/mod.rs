@@ -1,4 +1,4 @@
-//! The verbs behind `clyra policy`: lint, explain, eval, facts, cases, diff; they never read files themselves.
+//! The verbs behind `clyra policy`: lint, explain, eval, facts, cases, diff, schema; they never read files themselves.
 
 mod cases;
 mod diff;
@@ -16,6 +16,32 @@ pub use session::RuleView;
 
 use crate::{Dialect, Policy, PolicyError, StatementFacts};
 use serde::Serialize;
+
+/// JSON Schema (2020-12) of a policy file, for editors. Whatever it refuses [`lint`] refuses as well, and says better.
+pub const SCHEMA: &str = include_str!("../../schema/policy.schema.json");
+
+/// Policies to begin with: name, file, and its file of cases.
+pub const PACKS: [(&str, &str, &str); 7] = [
+    ("starter", Policy::STARTER, include_str!("../../packs/starter.cases.yaml")),
+    ("baseline", include_str!("../../packs/baseline.yaml"), include_str!("../../packs/baseline.cases.yaml")),
+    ("dbt", include_str!("../../packs/dbt.yaml"), include_str!("../../packs/dbt.cases.yaml")),
+    (
+        "agents-read-only",
+        include_str!("../../packs/agents-read-only.yaml"),
+        include_str!("../../packs/agents-read-only.cases.yaml"),
+    ),
+    (
+        "genai-risk-overlay",
+        include_str!("../../packs/genai-risk-overlay.yaml"),
+        include_str!("../../packs/genai-risk-overlay.cases.yaml"),
+    ),
+    (
+        "sox-change-control",
+        include_str!("../../packs/sox-change-control.yaml"),
+        include_str!("../../packs/sox-change-control.cases.yaml"),
+    ),
+    ("pci", include_str!("../../packs/pci.yaml"), include_str!("../../packs/pci.cases.yaml")),
+];
 
 /// Checks a policy file.
 ///
