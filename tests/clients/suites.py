@@ -6,13 +6,14 @@ import shutil
 import subprocess
 
 import fetch
-from talks import Django, Jdbc, Node
+from talks import Django, Jdbc, Node, NodePg
 from regress import PgRegress
 
 # A test that hangs is a difference, too.
 TEST_S, SUITE_S = 120, 2400
 VERSIONS = {"psycopg2": "2.9.5-1", "asyncpg": "0.27.0-1", "psycopg3": "3.1.7-4", "sqlalchemy": "1.4.46+ds1-1",
-            "own_psycopg3": "3.3.9", "own_adbc": "1.13.0", "own_node": "8.23.1", "own_jdbc": "42.5.5-0+deb12u1",
+            "own_psycopg3": "3.3.9", "own_adbc": "1.13.0", "own_node": "8.23.1", "node_postgres": "4.5.7",
+            "own_jdbc": "42.5.5-0+deb12u1",
             "django": "5.2.19-1", "sqlalchemy_psycopg3": "2.0.58", "sqlalchemy_asyncpg": "2.0.58"}
 
 
@@ -163,7 +164,8 @@ def upstream(version):
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTEST = ("pytest<8", "pytest-timeout")
 SUITES = {"psycopg2": Psycopg2, "asyncpg": Asyncpg, "psycopg3": Psycopg3, "own_psycopg3": OwnPsycopg3,
-          "own_adbc": OwnAdbc, "own_node": Node, "own_jdbc": Jdbc, "django": Django, "sqlalchemy": Sqlalchemy,
+          "own_adbc": OwnAdbc, "own_node": Node, "node_postgres": NodePg, "own_jdbc": Jdbc, "django": Django,
+          "sqlalchemy": Sqlalchemy,
           "sqlalchemy_psycopg3": SqlalchemyPsycopg3, "sqlalchemy_asyncpg": SqlalchemyAsyncpg, "pg_regress": PgRegress}
 # Pools, addresses and compiled text without a server are left out: nothing of them is on the wire.
 SQLALCHEMY_PARTS = ["test/dialect/postgresql", "test/dialect/test_suite.py", "test/engine/test_execute.py",

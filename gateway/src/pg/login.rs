@@ -303,7 +303,11 @@ fn replicates(value: &str) -> bool {
     !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "f" | "false" | "n" | "no" | "off")
 }
 
+/// A length that cannot be is no start-up packet: like the server, nothing is answered to who speaks something else.
 fn protocol(err: &WireError) -> Refused {
+    if matches!(err, WireError::Length { .. }) {
+        return Refused(Vec::new());
+    }
     words("08P01", &format!("clyra: {err}"), "", "")
 }
 

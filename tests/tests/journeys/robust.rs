@@ -149,7 +149,7 @@ async fn impossible_lengths_are_refused() {
     for length in [0_u32, 7, 10_001, u32::MAX] {
         let mut stream = knock(gate).await;
         stream.write_all(&length.to_be_bytes()).await.unwrap();
-        assert!(says(&rest(&mut stream).await, "08P01"), "{length}");
+        assert!(rest(&mut stream).await.is_empty(), "like the server, without a word: {length}");
     }
     for head in [b"Q\0\0\0\x03", b"Q\x7f\xff\xff\xff", b"B\xff\xff\xff\xff", b"?\0\0\0\x04"] {
         let mut stream = enter(gate).await;
