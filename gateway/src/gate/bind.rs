@@ -4,7 +4,7 @@
 use super::{Gate, Known, Visitor};
 use crate::duty::PlanValues;
 use arc_swap::ArcSwapOption;
-use clyra_policy::{Bound, Policy};
+use clyra_policy::{Bound, Facts, Policy};
 use clyra_wire::values;
 use std::sync::{Arc, OnceLock};
 
@@ -40,6 +40,27 @@ impl Gate {
             values.map(|(at, value)| (value.binary, types.get(at).copied().unwrap_or(0), value.bytes));
         let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
         Some(known.with(Some(Bound::of(tenant, values)), plan))
+    }
+}
+
+impl Gate {
+    /// What is known of a text to which the tenant's condition was added, and the text; nothing where it stays as it is.
+    pub(crate) fn reworded(
+        &self,
+        visitor: &Visitor,
+        known: &Known,
+        sql: &[u8],
+    ) -> Option<(Arc<Known>, String)> {
+        if !visitor.rewrites {
+            return None;
+        }
+        let text = std::str::from_utf8(sql).ok()?;
+        let text = visitor.force.policy.rewrite(&visitor.caller, &known.facts, text)?;
+        let mut facts = Facts::clone(&self.memo.of(text.as_bytes()));
+        for statement in &mut facts.statements {
+            statement.tags = statement.tags.iter().cloned().chain(["rewritten".into()]).collect();
+        }
+        Some((self.know(visitor, Arc::new(facts)), text))
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Visitor {
     path_changed: bool,
     /// The policy looks at values that come at Bind.
     pub(super) binds_asked: bool,
+    /// The policy adds conditions on the tenant.
+    pub(super) rewrites: bool,
     /// The policy wants the session to be pinned, and what it is pinned to.
     to_pin: bool,
     pub(crate) pinned: Vec<(Box<str>, Box<str>)>,
@@ -139,6 +141,7 @@ impl Gate {
         let card = Arc::new(self.card(login, &caller, auth));
         let run = claims::run(claims.now()).map(Arc::new);
         let binds_asked = force.policy.looks_at_binds(&caller);
+        let rewrites = force.policy.rewrites(&caller);
         let to_pin = !force.policy.pins(&caller).is_empty();
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
@@ -156,6 +159,7 @@ impl Gate {
             run,
             path_changed: false,
             binds_asked,
+            rewrites,
             to_pin,
             pinned: Vec::new(),
         }
@@ -202,6 +206,7 @@ impl Gate {
             tenant: None,
         };
         visitor.caller = force.policy.caller_with(&login, &visitor.proof);
+        visitor.rewrites = force.policy.rewrites(&visitor.caller);
         visitor.to_pin = !force.policy.pins(&visitor.caller).is_empty();
         visitor.binds_asked = force.policy.looks_at_binds(&visitor.caller);
         visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));

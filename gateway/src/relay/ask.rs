@@ -35,6 +35,13 @@ impl Relay {
         if self.pooled.is_some() && !matches!(passage, Some(Passage::Shut(_))) {
             passage = self.pass_pool(passage, &question);
         }
+        if let Some(text) = &question.text
+            && !matches!(passage, Some(Passage::Shut(_)))
+        {
+            self.send_reworded(passage, &question, text);
+            self.settle();
+            return Ok(());
+        }
         match (passage, question.kind) {
             (None | Some(Passage::Go(_)), Kind::Bind) => self.wire.allow_bind(question.known),
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => {
@@ -58,7 +65,7 @@ impl Relay {
         Ok(())
     }
 
-    fn refuse(&mut self, error: Vec<u8>) {
+    pub(super) fn refuse(&mut self, error: Vec<u8>) {
         match self.wire.refuse(error) {
             Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),
             Refused::Poison(poison) => self.server.outbox.extend_from_slice(&poison),

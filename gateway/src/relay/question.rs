@@ -11,6 +11,8 @@ pub(super) struct Question {
     pub(super) kind: Kind,
     pub(super) known: Arc<Known>,
     pub(super) bytes: u64,
+    /// What goes to the server instead of the client's text, with the tenant's condition added; `known` is about it.
+    pub(super) text: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,11 +31,16 @@ pub(super) fn question(
     wire: &Wire,
     ask: Ask<'_, Arc<Known>>,
 ) -> Option<Question> {
-    let text = |sql: &[u8], whole: bool| {
-        if wire.reads_as_default(sql) {
-            gate.known(visitor, sql, whole)
-        } else {
-            gate.know(visitor, unread("the session's strings or encoding are not PostgreSQL's defaults"))
+    let text = |kind, sql: &[u8], whole: bool| {
+        let bytes = sql.len() as u64;
+        if !wire.reads_as_default(sql) {
+            let why = "the session's strings or encoding are not PostgreSQL's defaults";
+            return Question { kind, bytes, known: gate.know(visitor, unread(why)), text: None };
+        }
+        let known = gate.known(visitor, sql, whole);
+        match gate.reworded(visitor, &known, sql) {
+            Some((known, text)) => Question { kind, bytes, known, text: Some(text) },
+            None => Question { kind, bytes, known, text: None },
         }
     };
     Some(match ask {
@@ -41,26 +48,28 @@ pub(super) fn question(
             kind: Kind::Bind,
             bytes: bytes as u64,
             known: gate.bound(visitor, &prepared, body, bytes)?,
+            text: None,
         },
-        Ask::Query(sql) => Question { kind: Kind::Query, bytes: sql.len() as u64, known: text(sql, true) },
-        Ask::Parse(sql) => {
-            Question { kind: Kind::Parse, bytes: sql.len() as u64, known: text(sql, !may_take_values(sql)) }
-        }
+        Ask::Query(sql) => text(Kind::Query, sql, true),
+        Ask::Parse(sql) => text(Kind::Parse, sql, !may_take_values(sql)),
         Ask::TooLong { bytes, parse } => Question {
             kind: if parse { Kind::Parse } else { Kind::Query },
             bytes: bytes as u64,
             known: gate.know(visitor, unread("it is longer than what is read")),
+            text: None,
         },
         Ask::Execute(known) => Question {
             kind: Kind::Execute,
             bytes: 0,
             known: known
                 .unwrap_or_else(|| gate.know(visitor, unread("the portal is not known to the gateway"))),
+            text: None,
         },
         Ask::Function(oid) => Question {
             kind: Kind::Function,
             bytes: 0,
             known: gate.know(visitor, Arc::new(Facts::of_function_call(oid))),
+            text: None,
         },
     })
 }

@@ -5,6 +5,7 @@
 mod binds;
 mod pins;
 mod random;
+mod rewrites;
 
 /// The reason of a refusal, or the server's own words.
 fn reason(error: tokio_postgres::Error) -> String {
