@@ -47,6 +47,8 @@ pub(crate) struct ReceiptDraft {
     pub statement: usize,
     /// Keyed fingerprint of the statement's shape, as 32 ASCII hex digits.
     pub shape: [u8; 32],
+    /// Keyed fingerprint of the text that goes on in the place of the caller's own, as 32 ASCII hex digits.
+    pub sent: Option<[u8; 32]>,
     /// What the gate said.
     pub decision: Decision,
     /// Digest, version of the policy that said so.

@@ -62,7 +62,10 @@ pub struct Action<'a> {
     /// Tables read.
     #[serde(skip_serializing_if = "is_empty")]
     pub reads: &'a [Box<str>],
-    /// Keyed fingerprint of the statement with its literals removed, 32 hex digits.
+    /// Keyed fingerprint of the text that went to the server in the place of the caller's own, 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<&'a str>,
+    /// Keyed fingerprint of the statement with its literals removed, as the caller wrote it, 32 hex digits.
     pub shape: &'a str,
     /// Number of statements in the message, when more than one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! What becomes of values that are bound: which of them are the caller's tenant. It keeps no value but for a plan that
 //! is asked for when the portal runs.
 
-use super::{Gate, Known, Visitor};
+use super::{Gate, Known, Visitor, ascii};
 use crate::duty::PlanValues;
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Facts, Policy};
@@ -45,6 +45,7 @@ impl Gate {
 
 impl Gate {
     /// What is known of a text to which the tenant's condition was added, and the text; nothing where it stays as it is.
+    /// Approvals and the shape are those of the client's own text.
     pub(crate) fn reworded(
         &self,
         visitor: &Visitor,
@@ -55,21 +56,40 @@ impl Gate {
             return None;
         }
         let text = std::str::from_utf8(sql).ok()?;
-        let text = visitor.force.policy.rewrite(&visitor.caller, &known.facts, text)?;
-        let mut facts = Facts::clone(&self.memo.of(text.as_bytes()));
+        let read = |text: &str| self.memo.of(text.as_bytes());
+        let text = visitor.force.policy.rewrite(&visitor.caller, &known.facts, text, &read)?;
+        let mut facts = Facts::clone(&read(&text));
         for statement in &mut facts.statements {
             statement.tags = statement.tags.iter().cloned().chain(["rewritten".into()]).collect();
         }
-        Some((self.know(visitor, Arc::new(facts)), text))
+        let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
+        let known = Known {
+            facts: Arc::new(facts),
+            sent: Some(ascii(&self.secret.of("sent", tenant, text.as_bytes()))),
+            ..known.alike()
+        };
+        Some((Arc::new(known), text))
     }
 }
 
 impl Known {
     fn with(&self, bound: Option<Bound>, plan: Option<PlanValues>) -> Arc<Self> {
-        let (facts, shapes) = (Arc::clone(&self.facts), Arc::clone(&self.shapes));
-        let (types, prepared, keeps) = (ArcSwapOption::empty(), OnceLock::new(), self.keeps.clone());
-        let digest = self.digest.clone();
-        Arc::new(Self { facts, shapes, digest, types, bound, plan, prepared, keeps })
+        Arc::new(Self { bound, plan, keeps: self.keeps.clone(), ..self.alike() })
+    }
+
+    /// The same message, before anything is known of its values and of where it runs.
+    fn alike(&self) -> Self {
+        Self {
+            facts: Arc::clone(&self.facts),
+            shapes: Arc::clone(&self.shapes),
+            digest: self.digest.clone(),
+            sent: self.sent,
+            types: ArcSwapOption::empty(),
+            bound: None,
+            plan: None,
+            prepared: OnceLock::new(),
+            keeps: OnceLock::new(),
+        }
     }
 }
 

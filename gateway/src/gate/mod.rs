@@ -262,6 +262,7 @@ impl Gate {
             facts,
             shapes,
             digest,
+            sent: None,
             types: ArcSwapOption::empty(),
             bound: None,
             plan: None,

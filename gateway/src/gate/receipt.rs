@@ -17,6 +17,8 @@ pub(crate) struct Known {
     pub(super) shapes: Arc<[[u8; 32]]>,
     /// What an approval is bound to, where the caller's rules ask for one and its own bytes tell all that it does.
     pub(super) digest: Option<Box<str>>,
+    /// Keyed fingerprint of the text that goes to the server in the place of the client's, as 32 ASCII hex digits.
+    pub(super) sent: Option<[u8; 32]>,
     /// Types of its parameters, once they are known.
     pub(crate) types: ArcSwapOption<Box<[u32]>>,
     /// For a portal: which of its values are the caller's tenant.
@@ -107,6 +109,7 @@ pub(super) fn draft(
         facts: Arc::clone(&ticket.known.facts),
         statement,
         shape: ticket.known.shapes.get(statement).copied().unwrap_or([b'0'; 32]),
+        sent: ticket.known.sent,
         decision: ticket.decision.clone(),
         policy: Arc::clone(&ticket.policy),
         decided_us: ticket.decided_us,

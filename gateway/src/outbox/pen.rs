@@ -352,6 +352,7 @@ fn action<'a>(draft: &'a ReceiptDraft, detail: Detail, tags: &'a mut Vec<Box<str
             .map(|facts| &*facts.functions)
             .unwrap_or_default(),
         reads: facts.filter(|_| detail == Detail::Full).map(|facts| &*facts.reads).unwrap_or_default(),
+        sent: draft.sent.as_ref().and_then(|sent| std::str::from_utf8(sent).ok()),
         shape: std::str::from_utf8(&draft.shape).unwrap_or_default(),
         statement_count: many,
         statement_index: many.and_then(|_| u32::try_from(draft.statement.saturating_add(1)).ok()),

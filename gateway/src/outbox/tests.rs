@@ -569,6 +569,7 @@ fn receipt(run: Option<&Arc<RunClaims>>) -> Draft {
         facts: Arc::new(Facts::of_postgres(b"select 1")),
         statement: 0,
         shape: [b'a'; 32],
+        sent: None,
         decision: Decision {
             approvals: None,
             verdict: Verdict::Allow,

@@ -2,7 +2,7 @@
 
 use super::{Broken, Relay};
 use crate::{
-    gate::{Arrival, Passage},
+    gate::{Arrival, Passage, Ticket},
     relay::question::{Kind, PreparedNames, Question},
 };
 use clyra_wire::{End, OwnAnswer, OwnQuestion, Refused};
@@ -35,28 +35,18 @@ impl Relay {
         if self.pooled.is_some() && !matches!(passage, Some(Passage::Shut(_))) {
             passage = self.pass_pool(passage, &question);
         }
-        if let Some(text) = &question.text
-            && !matches!(passage, Some(Passage::Shut(_)))
-        {
-            self.send_reworded(passage, &question, text);
-            self.settle();
-            return Ok(());
-        }
         match (passage, question.kind) {
             (None | Some(Passage::Go(_)), Kind::Bind) => self.wire.allow_bind(question.known),
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => {
-                if let Some(error) = self.prepare(question.known) {
+                if let Some(error) = self.prepare(question.known, question.text.as_deref()) {
                     self.refuse(error);
                 }
             }
             (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if self.forgets(&ticket) => {}
             (Some(Passage::Go(ticket)), Kind::Query | Kind::Execute) if ticket.is_bounded() => {
-                self.run_bounded(ticket, question.kind).await?;
+                self.run_bounded(ticket, question.kind, question.text.as_deref()).await?;
             }
-            (Some(Passage::Go(ticket)), Kind::Query) => {
-                self.open_bytes += ticket.bytes_in;
-                self.wire.allow_query(ticket);
-            }
+            (Some(Passage::Go(ticket)), Kind::Query) => self.send_query(ticket, question.text.as_deref()),
             (Some(Passage::Go(ticket)), Kind::Execute) => self.wire.allow_execute(ticket),
             (Some(Passage::Go(ticket)), Kind::Function) => self.wire.allow_function(ticket),
             (Some(Passage::Shut(error)), _) => self.refuse(error),
@@ -65,7 +55,19 @@ impl Relay {
         Ok(())
     }
 
-    pub(super) fn refuse(&mut self, error: Vec<u8>) {
+    /// Sends a simple query on, or the text that goes in its place.
+    pub(super) fn send_query(&mut self, ticket: Box<Ticket>, text: Option<&str>) {
+        self.open_bytes += ticket.bytes_in;
+        match text {
+            None => self.wire.allow_query(ticket),
+            Some(text) => {
+                let sent = self.wire.allow_query_as(ticket, text.as_bytes());
+                self.server.outbox.extend_from_slice(&sent);
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: Vec<u8>) {
         match self.wire.refuse(error) {
             Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),
             Refused::Poison(poison) => self.server.outbox.extend_from_slice(&poison),

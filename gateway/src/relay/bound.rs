@@ -7,16 +7,21 @@ use clyra_wire::{Completion, End, OwnAnswer, Refusal, Refused, error_response};
 
 impl Relay {
     /// Sends on a message that has bounds.
-    pub(super) async fn run_bounded(&mut self, mut ticket: Box<Ticket>, kind: Kind) -> Result<(), Broken> {
+    pub(super) async fn run_bounded(
+        &mut self,
+        mut ticket: Box<Ticket>,
+        kind: Kind,
+        text: Option<&str>,
+    ) -> Result<(), Broken> {
         self.settled().await?;
         if let Some(error) = self.price(&mut ticket).await? {
             self.not_sent(&ticket, error);
             return Ok(());
         }
         if ticket.is_watched() {
-            return self.run_watched(ticket, kind).await;
+            return self.run_watched(ticket, kind, text).await;
         }
-        self.allow(ticket, kind);
+        self.allow(ticket, kind, text);
         Ok(())
     }
 
@@ -37,17 +42,21 @@ impl Relay {
         Ok(None)
     }
 
-    fn allow(&mut self, ticket: Box<Ticket>, kind: Kind) {
+    fn allow(&mut self, ticket: Box<Ticket>, kind: Kind, text: Option<&str>) {
         if matches!(kind, Kind::Query) {
-            self.open_bytes += ticket.bytes_in;
-            self.wire.allow_query(ticket);
+            self.send_query(ticket, text);
         } else {
             self.wire.allow_execute(ticket);
         }
     }
 
     /// Sends a message on under the watch of its bounds.
-    async fn run_watched(&mut self, ticket: Box<Ticket>, kind: Kind) -> Result<(), Broken> {
+    async fn run_watched(
+        &mut self,
+        ticket: Box<Ticket>,
+        kind: Kind,
+        text: Option<&str>,
+    ) -> Result<(), Broken> {
         // A simple query is committed before the server says what it did, so that it needs a block around it.
         let wrapped = matches!(kind, Kind::Query) && self.wire.status() == b'I';
         if wrapped {
@@ -58,7 +67,7 @@ impl Relay {
             }
         }
         let far = ticket.far(0);
-        self.allow(ticket, kind);
+        self.allow(ticket, kind, text);
         self.wire.watch(far, wrapped);
         Ok(())
     }

@@ -5,13 +5,8 @@
 //! it: the pin stands in the server's session.
 
 use super::{Broken, Relay};
-use crate::{
-    gate::Passage,
-    pg::question::{Kind, Question},
-};
 use clyra_policy::Pin;
-use clyra_wire::{End, OwnAnswer, Refusal, error_response, ready_for_query};
-use std::sync::Arc;
+use clyra_wire::{OwnAnswer, ready_for_query};
 
 impl Relay {
     /// Pins the session, or breaks it off with what does not hold. The client is not told that the server is ready
@@ -46,32 +41,6 @@ impl Relay {
             self.client.outbox.extend_from_slice(&ready);
         }
         Ok(())
-    }
-
-    /// Sends a text on to which the tenant's condition was added, where nothing else depends on the client's own.
-    pub(super) fn send_reworded(&mut self, passage: Option<Passage>, question: &Question, text: &str) {
-        let bounded = matches!(&passage, Some(Passage::Go(ticket)) if ticket.is_bounded());
-        if bounded || self.pooled.is_some() {
-            if let (Some(Passage::Go(ticket)), Some(visitor)) = (&passage, &self.visitor) {
-                let skipped = End { skipped: true, ..End::default() };
-                self.house.gate.settle(visitor, ticket, Some(&skipped));
-            }
-            return self.refuse(error_response(&Refusal {
-                sqlstate: "0A000",
-                message: "clyra: the tenant's condition is not added to bounded statements, nor in a pool",
-                detail: "",
-                hint: "write the condition on the tenant",
-                position: None,
-            }));
-        }
-        let sent = match passage {
-            Some(Passage::Go(ticket)) if matches!(question.kind, Kind::Query) => {
-                self.open_bytes += ticket.bytes_in;
-                self.wire.allow_query_as(ticket, text.as_bytes())
-            }
-            _ => self.wire.allow_parse_as(Arc::clone(&question.known), text.as_bytes(), &self.client.inbox),
-        };
-        self.server.outbox.extend_from_slice(&sent);
     }
 
     async fn fence_holds(&mut self, pin: &Pin) -> Result<(), Broken> {

@@ -233,51 +233,65 @@ impl Relay {
     }
 
     /// Lets a statement be prepared, under the server's name in a pool of transactions; what is refused where that
-    /// cannot be done.
-    pub(super) fn prepare(&mut self, known: Arc<Known>) -> Option<Vec<u8>> {
+    /// cannot be done. `text` goes in the place of the client's own.
+    pub(super) fn prepare(&mut self, known: Arc<Known>, text: Option<&str>) -> Option<Vec<u8>> {
         let segment = self.wire.segments();
         let pooled = self.pooled.as_deref_mut().filter(|pooled| pooled.shares());
         let Some((pooled, backend)) = pooled.and_then(|pooled| {
             Some((&mut pooled.failures, pooled.backend.as_mut()?)).map(|both| (both.0, both.1))
         }) else {
-            self.wire.allow_parse(known);
+            self.send_parse(known, text);
             return None;
         };
         confirm(&self.wire, pooled, backend);
         let Some((name, rest)) = Wire::to_prepare(&self.client.inbox) else {
             // Too long to be read; the unnamed statement lives as long as its transaction then.
-            self.wire.allow_parse(known);
+            self.send_parse(known, text);
             return None;
         };
-        let Some(text) = self.pooled.as_ref().and_then(|pooled| pooled.held.take(rest)) else {
+        let instead = text.map(|text| reworded(text, rest));
+        let Some(held) =
+            self.pooled.as_ref().and_then(|pooled| pooled.held.take(instead.as_deref().unwrap_or(rest)))
+        else {
             return Some(too_much());
         };
         let before = if name.is_empty() { None } else { self.wire.to_bind(name) };
         let backend = self.pooled.as_mut().and_then(|pooled| pooled.backend.as_mut())?;
         if name.is_empty() {
-            backend.statements.unnamed = text.turn;
-            let _ = known.prepared.set(text);
-            self.wire.allow_parse(known);
+            backend.statements.unnamed = held.turn;
+            let _ = known.prepared.set(held);
+            self.send_parse(known, text);
             return None;
         }
         let taken = before.as_ref().and_then(|before| before.prepared.get());
+        let inbox = &self.client.inbox;
         let (told, used) = if let Some(taken) = taken {
             // The server itself shall say that the name is taken.
             let missing = backend.statements.lacks(taken, segment);
             let parse = missing.is_some().then_some((&*taken.name, &*taken.rest));
             let closes = missing.unwrap_or_default();
             let prelude = Prelude { closes: &closes, parse };
-            self.wire.allow_parse_named(known, &taken.name, prelude, &self.client.inbox)?
+            self.wire.allow_parse_named(known, &taken.name, instead.as_deref(), prelude, inbox)?
         } else {
-            let closes = backend.statements.prepares(&text, segment);
+            let closes = backend.statements.prepares(&held, segment);
             let prelude = Prelude { closes: &closes, parse: None };
-            let name = text.name.clone();
-            let _ = known.prepared.set(text);
-            self.wire.allow_parse_named(known, &name, prelude, &self.client.inbox)?
+            let name = held.name.clone();
+            let _ = known.prepared.set(held);
+            self.wire.allow_parse_named(known, &name, instead.as_deref(), prelude, inbox)?
         };
         self.server.outbox.extend_from_slice(&told);
         self.client.inbox.advance(used);
         None
+    }
+
+    fn send_parse(&mut self, known: Arc<Known>, text: Option<&str>) {
+        match text {
+            None => self.wire.allow_parse(known),
+            Some(text) => {
+                let sent = self.wire.allow_parse_as(known, text.as_bytes(), &self.client.inbox);
+                self.server.outbox.extend_from_slice(&sent);
+            }
+        }
     }
 
     /// Notes what a message that is about to run leaves in the server's session; what is refused for it.
@@ -366,6 +380,12 @@ fn text_of(bytes: &[u8]) -> Option<&[u8]> {
         _ => return None,
     };
     body.get(..body.iter().position(|byte| *byte == 0)?)
+}
+
+/// What stands behind the name in a `Parse`, with another text and the client's types.
+fn reworded(text: &str, rest: &[u8]) -> Vec<u8> {
+    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    [text.as_bytes(), rest.get(end..).unwrap_or_default()].concat()
 }
 
 fn too_much() -> Vec<u8> {

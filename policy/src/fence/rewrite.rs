@@ -7,6 +7,7 @@ use crate::blocks::{Block, Item, Reading};
 use crate::facts::pieces;
 use crate::{Caller, Facts, Policy};
 use clyra_spec::Mode;
+use std::sync::Arc;
 
 impl Policy {
     /// Whether any enforced rule for this caller may add conditions.
@@ -14,8 +15,15 @@ impl Policy {
         self.rewriting(&self.known(caller)).next().is_some()
     }
 
-    /// The text with the conditions that it lacks; nothing when it lacks none, or cannot be helped.
-    pub fn rewrite(&self, caller: &Caller, facts: &Facts, text: &str) -> Option<String> {
+    /// The text with the conditions that it lacks; nothing when it lacks none, or cannot be helped. `read` gives the
+    /// facts of a text.
+    pub fn rewrite(
+        &self,
+        caller: &Caller,
+        facts: &Facts,
+        text: &str,
+        read: &dyn Fn(&str) -> Arc<Facts>,
+    ) -> Option<String> {
         let caller = self.known(caller);
         let tenant = caller.tenant.as_deref()?;
         let [statement] = &*facts.statements else { return None };
@@ -36,7 +44,7 @@ impl Policy {
             }
             new.insert_str(*at, part);
         }
-        let read = Facts::of_postgres(new.as_bytes());
+        let read = read(&new);
         let [after] = &*read.statements else { return None };
         let same = read.problem.is_none() && alike(reading, after.blocks.reading()?);
         (same && after.verbs == statement.verbs).then_some(new)
@@ -210,6 +218,7 @@ const CLAUSES: [&[u8]; 12] = [
 mod tests {
     use crate::{Facts, Login, Policy};
     use clyra_spec::{KillLevel, Verdict};
+    use std::sync::Arc;
 
     const POLICY: &str = "
 name: t
@@ -224,7 +233,8 @@ rules:
     fn rewritten(sql: &str) -> Option<String> {
         let policy = Policy::parse(POLICY, "t.yaml").unwrap();
         let caller = policy.caller(&Login { user: "shop", database: "", application: "", tenant: None });
-        let new = policy.rewrite(&caller, &Facts::of_postgres(sql.as_bytes()), sql)?;
+        let read = |text: &str| Arc::new(Facts::of_postgres(text.as_bytes()));
+        let new = policy.rewrite(&caller, &read(sql), sql, &read)?;
         let facts = Facts::of_postgres(new.as_bytes());
         let said = policy.decide(&caller, &facts, KillLevel::Observe, &|_| None);
         assert_eq!(said.verdict, Verdict::Allow, "{new}: {:?}", said.refusal);

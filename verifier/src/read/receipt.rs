@@ -54,8 +54,10 @@ fn action(fields: &mut Fields<'_, '_>) -> Result<(), Flaw> {
     fields.word::<Verb>("verb")?;
     fields.maybe_whole("statement_count")?;
     fields.maybe_whole("statement_index")?;
-    if let Some(trace) = fields.maybe_text("trace")? {
-        text::hex::<16>(trace).map_err(|flaw| flaw.at("field `trace`"))?;
+    for name in ["sent", "trace"] {
+        if let Some(digits) = fields.maybe_text(name)? {
+            text::hex::<16>(digits).map_err(|flaw| flaw.at(format!("field `{name}`")))?;
+        }
     }
     ["functions", "reads", "tags", "writes"].into_iter().try_for_each(|name| fields.names(name))
 }

@@ -88,12 +88,13 @@ impl<P: Clone, T> Session<P, T> {
         Some((sent, consumed))
     }
 
-    /// As [`Session::allow_parse`], under another name. `bytes` are the client's. Send the first part of what is
-    /// returned, and let go of so many of the client's bytes.
+    /// As [`Session::allow_parse`], under another name, and with `instead` in the place of what stands behind it.
+    /// `bytes` are the client's. Send the first part of what is returned, and let go of so many of the client's bytes.
     pub fn allow_parse_named(
         &mut self,
         prepared: P,
         name: &[u8],
+        instead: Option<&[u8]>,
         prelude: Prelude<'_>,
         bytes: &[u8],
     ) -> Option<(Vec<u8>, usize)> {
@@ -101,7 +102,13 @@ impl<P: Clone, T> Session<P, T> {
         let head = frame::head(bytes).ok().flatten()?;
         let body = bytes.get(HEAD_BYTES..head.total.min(bytes.len()))?;
         let mut sent = self.prelude(prelude);
-        let consumed = renamed(&mut sent, head, body, 0, old.len(), name)?;
+        let consumed = match instead {
+            Some(rest) => {
+                sent.extend(message(b'P', &[name, b"\0", rest].concat()));
+                head.total
+            }
+            None => renamed(&mut sent, head, body, 0, old.len(), name)?,
+        };
         self.client_left = (head.total - consumed, false);
         self.learn(&prepared, types);
         self.extended(Expect::Parse { name: old, prepared });

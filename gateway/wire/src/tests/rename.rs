@@ -15,7 +15,7 @@ fn prepared(talk: &mut Talk) {
     assert!(matches!(talk.client(&sent), Ok(Step::Ask(Ask::Parse(b"one")))));
     let closes = [Box::from(&b"s_one"[..])];
     let prelude = Prelude { closes: &closes, parse: None };
-    let (told, used) = talk.allow_parse_named("one".into(), b"s_one", prelude, &sent).unwrap();
+    let (told, used) = talk.allow_parse_named("one".into(), b"s_one", None, prelude, &sent).unwrap();
     assert_eq!(told, [message(b'C', b"Ss_one\0"), b"P\0\0\0\x10s_one\0".to_vec()].concat());
     assert_eq!(sent[used..], b"one\0\0\0"[..]);
     assert!(matches!(talk.client(&sent[used..]), Ok(Step::Forward(6))));
