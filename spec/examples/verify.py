@@ -124,7 +124,7 @@ def checks(data, keys, unable):  # yields a check's name before it is made; what
     for stream in streams.values():
         numbers = [e["run"]["run_seq"] for e in stream if e["kind"] == "receipt"]
         need(stream[0]["kind"] == "run_open" and numbers == list(range(1, len(numbers) + 1)))
-        for at, e in enumerate(stream): need(e["kind"] != "run_close" or e["count"] == sum("run" in b for b in stream[:at]))
+        for at, e in enumerate(stream): need("count" not in e or e["count"] == sum("run" in b for b in stream[:at]))
     unable += ["run-complete"] * (not (closed := all(stream[-1]["kind"] == "run_close" for stream in streams.values())))
     yield "outcomes"; pairs = (("intent", "id"), ("outcome", "intent"))
     intents, ends = ([e[name] for e in entries if e.get("phase") == phase] for phase, name in pairs)

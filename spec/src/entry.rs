@@ -212,6 +212,27 @@ pub struct RunOpen<'a> {
     pub v: u32,
 }
 
+/// A run that is open and had nothing to tell for a while: its gateway still hears it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Heartbeat<'a> {
+    /// When (RFC 3339).
+    pub at: &'a str,
+    /// Receipts of this run so far at this gateway and epoch; equals the last `run_seq`.
+    pub count: u64,
+    /// UUIDv7.
+    pub id: &'a str,
+    /// Always `heartbeat`.
+    pub kind: &'static str,
+    /// Key id of the gateway.
+    pub maker: &'a str,
+    /// The run's id.
+    pub run_id: &'a str,
+    /// Place in the gateway's stream.
+    pub stream: Stream<'a>,
+    /// Version, 1.
+    pub v: u32,
+}
+
 /// A run's end at a gateway, with the number of its receipts there.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RunClose<'a> {

@@ -28,8 +28,8 @@ mod verb;
 mod words;
 
 pub use entry::{
-    Action, Approval, ApprovalRevoked, BatchHeader, Caller, Decision, Dsse, DsseSignature, Gap, Outcome,
-    Policy, Receipt, RuleVerdict, Run, RunClose, RunOpen, Stream, Switch, Target,
+    Action, Approval, ApprovalRevoked, BatchHeader, Caller, Decision, Dsse, DsseSignature, Gap, Heartbeat,
+    Outcome, Policy, Receipt, RuleVerdict, Run, RunClose, RunOpen, Stream, Switch, Target,
 };
 pub use verb::Verb;
 pub use words::{ActorKind, Auth, KillLevel, Mode, Phase, Protocol, Status, Verdict};

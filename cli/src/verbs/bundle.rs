@@ -193,6 +193,7 @@ fn entry_line(entry: &Value) -> String {
         }
         "policy" => format!("{} version {} mode {}", of("/name"), of("/version"), of("/mode")),
         "switch" => format!("{} by {}: {}", of("/level"), of("/by"), of("/reason")),
+        "heartbeat" => format!("{} receipts so far", of("/count")),
         "run_close" => format!("{} receipts, {}", of("/count"), of("/reason")),
         "gap" => format!("{} {}", of("/reason"), of("/count")),
         _ => String::new(),

@@ -307,6 +307,9 @@ impl Clerk {
         while self.issuer.close_idle(&mut self.page, now_us) {
             self.cut(false)?;
         }
+        while self.issuer.beat(&mut self.page, now_us) {
+            self.cut(false)?;
+        }
         let mut closed = Vec::new();
         for ask in asks {
             if self.page.is_full() {
@@ -403,11 +406,12 @@ impl Clerk {
             return Some(self.tried + RETRY_PAUSE);
         }
         let sync = (self.spool.pending_bytes() > 0).then(|| self.tried + SYNC_PAUSE);
-        let close = self.issuer.next_close_us().map(|due_us| {
+        let book = self.issuer.next_close_us().into_iter().chain(self.issuer.next_beat_us()).min();
+        let book = book.map(|due_us| {
             Instant::now() + Duration::from_micros(due_us.saturating_sub(now_us())).max(CLOSE_PAUSE)
         });
         let gap = self.issuer.owes_gap().then(|| Instant::now() + GAP_PAUSE);
-        sync.into_iter().chain(close).chain(gap).min()
+        sync.into_iter().chain(book).chain(gap).min()
     }
 }
 

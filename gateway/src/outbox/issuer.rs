@@ -19,6 +19,8 @@ pub(super) struct Issuer {
     runs: BTreeMap<Arc<str>, Book>,
     /// Open runs without a member: the ones that may have to be closed.
     idle: BTreeSet<Arc<str>>,
+    /// Every open run once, by when to look whether it has been silent for too long.
+    beats: BTreeSet<(u64, Arc<str>)>,
     run_idle_us: u64,
     /// Entries that could not be kept and of which no gap tells yet.
     lost: u64,
@@ -35,12 +37,17 @@ struct Book {
     open: bool,
     /// When it was last heard of.
     heard_us: u64,
+    /// When it was last told of in an entry.
+    told_us: u64,
+    /// Stands in `beats`.
+    beating: bool,
 }
 
 impl Issuer {
     /// An issuer that starts at number 1 and closes a run when it had no member for `run_idle_us`.
     pub(super) fn new(pen: Pen, epoch: u64, run_idle_us: u64) -> Self {
-        Self { pen, epoch, seq: 0, runs: BTreeMap::new(), idle: BTreeSet::new(), run_idle_us, lost: 0 }
+        let (runs, idle, beats) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { pen, epoch, seq: 0, runs, idle, beats, run_idle_us, lost: 0 }
     }
 
     /// Its pen, to date a header.
@@ -122,6 +129,38 @@ impl Issuer {
         self.close_each(page, &due, "idle", now_us)
     }
 
+    /// When to look for a run that is open and silent.
+    pub(super) fn next_beat_us(&self) -> Option<u64> {
+        self.beats.first().map(|(due_us, _)| *due_us)
+    }
+
+    /// Tells of each run that is open and was not told of for a while, as far as the page takes them. Yes when some
+    /// are left.
+    pub(super) fn beat(&mut self, page: &mut Page, now_us: u64) -> bool {
+        while self.beats.first().is_some_and(|(due_us, _)| *due_us <= now_us) {
+            if page.is_full() {
+                return true;
+            }
+            let Some((_, run_id)) = self.beats.pop_first() else { return false };
+            let Some(book) = self.runs.get_mut(&run_id) else { continue };
+            if !book.open {
+                book.beating = false;
+                continue;
+            }
+            let silent = book.told_us.saturating_add(HEARTBEAT_US) <= now_us;
+            let count = book.count;
+            if silent {
+                book.told_us = now_us;
+            }
+            self.beats.insert((book.told_us.saturating_add(HEARTBEAT_US), Arc::clone(&run_id)));
+            if silent {
+                let taken = self.pen.heartbeat(page, &run_id, count, now_us, self.seq + 1);
+                self.count(taken);
+            }
+        }
+        false
+    }
+
     /// Closes every open run, as far as the page takes them. Yes when some are left.
     pub(super) fn close_all(&mut self, page: &mut Page, now_us: u64) -> bool {
         let open: Vec<Arc<str>> =
@@ -147,24 +186,30 @@ impl Issuer {
             let taken = self.pen.receipt(page, draft, self.seq + 1, 0);
             return self.count(taken);
         }
-        if !self.runs.get(run_id).is_some_and(|book| book.open) && !self.open(page, run_id, draft.at_us) {
+        if !self.runs.get(run_id).is_some_and(|book| book.open)
+            && !self.open(page, run_id, draft.at_us, now_us)
+        {
             return self.count(false);
         }
         let Some(book) = self.runs.get_mut(run_id) else { return self.count(false) };
-        book.heard_us = now_us;
+        (book.heard_us, book.told_us) = (now_us, now_us);
         let taken = self.pen.receipt(page, draft, self.seq + 1, book.count + 1);
         book.count += u64::from(taken);
         self.count(taken)
     }
 
-    fn open(&mut self, page: &mut Page, run_id: &str, at_us: u64) -> bool {
+    fn open(&mut self, page: &mut Page, run_id: &str, at_us: u64, now_us: u64) -> bool {
         if !self.pen.run_open(page, run_id, at_us, self.seq + 1) {
             return false;
         }
         self.seq += 1;
         let key: Arc<str> = run_id.into();
         let book = self.runs.entry(Arc::clone(&key)).or_default();
-        book.open = true;
+        (book.open, book.told_us) = (true, now_us);
+        if !book.beating {
+            book.beating = true;
+            self.beats.insert((now_us.saturating_add(HEARTBEAT_US), Arc::clone(&key)));
+        }
         if book.members == 0 {
             self.idle.insert(key);
         }
@@ -244,5 +289,7 @@ impl Issuer {
     }
 }
 
+/// How long an open run may be without an entry.
+pub(super) const HEARTBEAT_US: u64 = 60_000_000;
 /// Runs of one epoch: callers choose their ids, and could choose a new one with every statement.
 const RUNS_MAX: usize = if cfg!(test) { 1_000 } else { 500_000 };

@@ -6,8 +6,8 @@ use clyra_spec::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, LABEL_BYTES_MAX, WHOLE_NUMBER_MAX,
 };
 use clyra_spec::{
-    Action, Approval, ApprovalRevoked, Caller, Decision, Dsse, DsseSignature, Gap, Outcome, Policy, Protocol,
-    Receipt, Run, RunClose, RunOpen, Stream, Switch, Target, Verb,
+    Action, Approval, ApprovalRevoked, Caller, Decision, Dsse, DsseSignature, Gap, Heartbeat, Outcome,
+    Policy, Protocol, Receipt, Run, RunClose, RunOpen, Stream, Switch, Target, Verb,
 };
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -162,6 +162,28 @@ impl Pen {
             maker: &self.maker,
             run_id,
             stream,
+            v: 1,
+        })
+    }
+
+    /// Writes that a run is open still, with so many receipts.
+    pub(super) fn heartbeat(
+        &mut self,
+        page: &mut Page,
+        run_id: &str,
+        count: u64,
+        at_us: u64,
+        seq: u64,
+    ) -> bool {
+        let id = self.fresh_id(at_us);
+        page.add(&Heartbeat {
+            at: &self.clock.text,
+            count,
+            id: &id,
+            kind: "heartbeat",
+            maker: &self.maker,
+            run_id,
+            stream: self.stream(seq),
             v: 1,
         })
     }

@@ -1,6 +1,6 @@
 //! The outbox as a whole, against a recorder in memory: what it keeps, what it tells, when it shuts.
 
-use super::issuer::Issuer;
+use super::issuer::{HEARTBEAT_US, Issuer};
 use super::pen::{Page, Pen};
 use super::{Error, Outbox, OutboxSettings};
 use crate::draft::{Draft, PolicyCard, ReceiptDraft, RunClaims, SessionCard};
@@ -26,6 +26,32 @@ use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 const AT_US: u64 = 1_795_000_000_123_456;
+
+#[test]
+fn a_silent_run_has_a_heartbeat_a_minute_until_it_is_closed() {
+    let (mut issuer, mut page) = (issuer(), Page::default());
+    let run = claims("r1");
+    assert_eq!(issuer.next_beat_us(), None);
+    issuer.issue(&mut page, &Draft::RunJoin(Arc::clone(&run)), 0);
+    assert!(!issuer.beat(&mut page, 10 * HEARTBEAT_US), "a run without a receipt is not open");
+    let start = 10 * HEARTBEAT_US;
+    issuer.issue(&mut page, &receipt(Some(&run)), start);
+    issuer.issue(&mut page, &receipt(Some(&run)), start + 7);
+    assert_eq!(issuer.next_beat_us(), Some(start + HEARTBEAT_US));
+    issuer.beat(&mut page, start + HEARTBEAT_US);
+    assert_eq!(page.count(), 3, "spoken of since");
+    assert_eq!(issuer.next_beat_us(), Some(start + HEARTBEAT_US + 7));
+    issuer.beat(&mut page, start + HEARTBEAT_US + 7);
+    issuer.beat(&mut page, start + 2 * HEARTBEAT_US + 6);
+    issuer.beat(&mut page, start + 2 * HEARTBEAT_US + 7);
+    issuer.close_asked(&mut page, "r1", start + 2 * HEARTBEAT_US + 8);
+    issuer.beat(&mut page, start + 4 * HEARTBEAT_US);
+    assert_eq!(issuer.next_beat_us(), None);
+    let entries: Vec<Value> = page.entries().map(|entry| serde_json::from_slice(entry).unwrap()).collect();
+    let told: Vec<String> = entries.iter().map(story).collect();
+    let expected = ["run_open", "receipt 1", "receipt 2", "heartbeat 2", "heartbeat 2", "run_close asked 2"];
+    assert_eq!(told, expected);
+}
 
 #[test]
 fn runs_open_close_and_open_again_with_numbers_that_go_on() {
@@ -321,9 +347,9 @@ async fn a_refusal_shuts_the_gate_and_says_why() {
     until("the gate is shut", || outbox.shut().is_some_and(|why| why.contains("`fork`"))).await;
     outbox.stop().await.unwrap();
     let stranger = House { folder: house.folder.with_extension("other"), ..house };
-    let outbox = stranger.start();
     recorder.lock().refuses = None;
     recorder.lock().batches.push(batch_of_another_life(&stranger));
+    let outbox = stranger.start();
     until("the gate is shut", || outbox.shut().is_some_and(|why| why.contains("does not go on from there")))
         .await;
     assert!(stranger.try_start().is_err_and(|refused| matches!(refused, Error::InUse { .. })));
@@ -532,7 +558,7 @@ fn story(entry: &Value) -> String {
     let mut words = vec![entry["kind"].as_str().unwrap().to_owned()];
     words.extend(entry["reason"].as_str().map(str::to_owned));
     words.extend(entry["run"]["run_seq"].as_u64().map(|seq| seq.to_string()));
-    if entry["kind"] == "run_close" {
+    if entry["kind"] == "run_close" || entry["kind"] == "heartbeat" {
         words.push(entry["count"].to_string());
     }
     words.join(" ")

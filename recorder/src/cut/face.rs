@@ -36,7 +36,7 @@ impl Face<'_> {
     pub(crate) fn run_id(&self) -> Option<&str> {
         match self.kind.as_ref() {
             "receipt" => self.run.as_ref().map(|run| run.run_id.as_ref()),
-            "run_open" | "run_close" => self.run_id.as_deref(),
+            "run_open" | "heartbeat" | "run_close" => self.run_id.as_deref(),
             _ => None,
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn members(evidence: &Evidence<'_>) -> Finding {
         let told = |what: &str| Err(Doubt::Fail(format!("{} at index {index}: {what}", entry.kind.as_str())));
         let of_run = |gateway: &str| gateways.contains(gateway);
         match (&entry.kind, &entry.stream) {
-            (Kind::Receipt(_) | Kind::RunOpen { .. } | Kind::RunClose { .. }, _) => {
+            (Kind::Receipt(_) | Kind::RunOpen { .. } | Kind::Heartbeat { .. } | Kind::RunClose { .. }, _) => {
                 return told(&format!("it is not of run `{}`", short(run_id)));
             }
             (Kind::Approval | Kind::ApprovalRevoked, _) => return told("no bundle holds such an entry"),
@@ -161,8 +161,9 @@ fn story(gateway: &str, epoch: u64, own: &[(u64, &Entry)]) -> Story {
         let told = match &entry.kind {
             Kind::RunOpen { .. } => None,
             _ if place == 0 => Some("the run begins without its run_open".to_owned()),
-            Kind::RunClose { count, .. } if *count != story.seen.receipts => {
-                Some(format!("run_close counts {count} receipts, {} are there", story.seen.receipts))
+            Kind::RunClose { count, .. } | Kind::Heartbeat { count, .. } if *count != story.seen.receipts => {
+                let (kind, there) = (entry.kind.as_str(), story.seen.receipts);
+                Some(format!("{kind} counts {count} receipts, {there} are there"))
             }
             Kind::Receipt(receipt) => {
                 let run_seq = receipt.run.as_ref().map_or(0, |run| run.run_seq);

@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     Batch(Envelope),
     Receipt(Receipt),
     RunOpen { run_id: Box<str> },
+    Heartbeat { run_id: Box<str>, count: u64 },
     RunClose { run_id: Box<str>, count: u64 },
     Switch,
     Policy { digest: Box<str> },
@@ -48,6 +49,7 @@ impl Kind {
             Self::Batch(_) => "batch",
             Self::Receipt(_) => "receipt",
             Self::RunOpen { .. } => "run_open",
+            Self::Heartbeat { .. } => "heartbeat",
             Self::RunClose { .. } => "run_close",
             Self::Switch => "switch",
             Self::Policy { .. } => "policy",
@@ -63,7 +65,9 @@ impl Entry {
     pub(crate) fn run_id(&self) -> Option<&str> {
         match &self.kind {
             Kind::Receipt(receipt) => receipt.run.as_ref().map(|run| &*run.run_id),
-            Kind::RunOpen { run_id } | Kind::RunClose { run_id, .. } => Some(run_id),
+            Kind::RunOpen { run_id } | Kind::Heartbeat { run_id, .. } | Kind::RunClose { run_id, .. } => {
+                Some(run_id)
+            }
             Kind::Batch(_) | Kind::Switch | Kind::Policy { .. } | Kind::Gap { .. } => None,
             Kind::Approval | Kind::ApprovalRevoked => None,
         }
@@ -126,6 +130,9 @@ fn kind(word: &str, id: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw>
         }
         "receipt" => Ok(Kind::Receipt(receipt::read(fields)?)),
         "run_open" => Ok(Kind::RunOpen { run_id: fields.text("run_id")?.into() }),
+        "heartbeat" => {
+            Ok(Kind::Heartbeat { run_id: fields.text("run_id")?.into(), count: fields.whole("count")? })
+        }
         "run_close" => {
             fields.one_of("reason", &["idle", "asked", "shutdown"])?;
             Ok(Kind::RunClose { run_id: fields.text("run_id")?.into(), count: fields.whole("count")? })

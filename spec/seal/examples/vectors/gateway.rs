@@ -382,6 +382,11 @@ fn runs() -> Vec<Vector> {
             other.entries.truncate(1);
             batches.insert(1, other);
         }),
+        member("bad/heartbeat-run", "a heartbeat of another run", |batches| {
+            let mut other = heartbeat(3);
+            other["run_id"] = "r2".into();
+            batches[1].entries.insert(1, other);
+        }),
         member("bad/approval", "an approval, which no bundle holds", |batches| {
             batches[1].entries.insert(3, json!({
                 "approval": "01936a5e-0000-7000-8000-0000000000ff", "by": "ada", "kind": "approval_revoked", "reason": "drill",
@@ -414,6 +419,13 @@ fn runs() -> Vec<Vector> {
         run("bad/close-count", "run_close counts a receipt more", |batches| {
             batches[1].entries[3]["count"] = 5.into()
         }),
+        run("bad/heartbeat-count", "a heartbeat counts a receipt less", |batches| {
+            batches[1].entries.insert(1, heartbeat(2));
+        }),
+        run("bad/heartbeat-first", "a heartbeat before run_open", |batches| {
+            batches[0].entries.insert(1, heartbeat(0));
+            batches[1].first_seq = 6;
+        }),
         outcome("bad/intent-twice", "two intents of one id", |batches| {
             let mut again = story::receipt("intent", "allow", "update", 4);
             again["id"] = "01936a5e-0000-7000-8000-000000000006".into();
@@ -426,4 +438,9 @@ fn runs() -> Vec<Vector> {
             batches[1].entries[4]["count"] = 5.into();
         }),
     ]
+}
+
+/// A sign of life of the run.
+fn heartbeat(count: u64) -> Value {
+    json!({"kind": "heartbeat", "count": count, "run_id": "r1"})
 }

@@ -62,6 +62,9 @@ fn good() -> Vec<Vector> {
                 json!({"kind": "run_close", "count": 5, "reason": "idle", "run_id": "r1"}),
             ]);
         }),
+        told("good/heartbeat", "a run that was silent for a while", |batches| {
+            batches[1].entries.insert(1, json!({"kind": "heartbeat", "count": 3, "run_id": "r1"}));
+        }),
         told("good/two-gateways", "one run through two gateways", |batches| {
             batches.extend(story::plain("gw-2"))
         }),
@@ -91,6 +94,9 @@ fn good() -> Vec<Vector> {
                 batches[1].entries.push(json!({"kind": "run_open", "run_id": "r1"}));
             },
         ),
+        unable("unable/heartbeat-last", "run-complete", "a heartbeat is the last of it", |batches| {
+            batches[1].entries[3] = json!({"kind": "heartbeat", "count": 4, "run_id": "r1"});
+        }),
         unable("unable/intent-alone", "outcomes", "an intent has no outcome", |batches| {
             batches[1].entries.remove(2);
             batches[1].entries[2]["count"] = 3.into();

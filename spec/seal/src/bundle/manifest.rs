@@ -43,7 +43,7 @@ impl Summary {
                     self.own(face.stream, &face.kind)?;
                 }
             }
-            "run_open" | "run_close" if face.run_id.as_deref() == Some(run_id) => {
+            "run_open" | "heartbeat" | "run_close" if face.run_id.as_deref() == Some(run_id) => {
                 self.own(face.stream, &face.kind)?;
             }
             "policy" => self.policies.extend(face.digest),

@@ -117,11 +117,12 @@ function wrong(entry: Entry, place: number, span: StreamSpan): string | null {
     if (place > 0 && held !== span.receipts) return `run_seq is ${held} where ${span.receipts} is due`;
   }
   if (place === 0 && entry.kind !== "run_open") return "the run begins without its run_open";
-  if (entry.kind === "run_close" && entry.number("count") !== span.receipts) {
-    return `run_close counts ${entry.number("count")} receipts, ${span.receipts} are there`;
+  if (COUNTING.includes(entry.kind) && entry.number("count") !== span.receipts) {
+    return `${entry.kind} counts ${entry.number("count")} receipts, ${span.receipts} are there`;
   }
   return null;
 }
 
+const COUNTING = ["heartbeat", "run_close"];
 const CONTEXT = ["policy", "switch", "gap"];
 const NOWHERE = { gateway: "", epoch: 0, seq: 0 };
