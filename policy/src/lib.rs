@@ -60,6 +60,7 @@ mod keys;
 mod known;
 mod memo;
 mod policy;
+mod replay;
 pub mod tools;
 mod verbs;
 

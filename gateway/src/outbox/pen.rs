@@ -363,8 +363,10 @@ fn action<'a>(draft: &'a ReceiptDraft, detail: Detail, tags: &'a mut Vec<Box<str
     let facts = statements.get(draft.statement);
     let many = u32::try_from(statements.len()).ok().filter(|count| *count > 1);
     if detail != Detail::Full {
-        let kept =
-            facts.map(|facts| facts.tags.get(..TAGS_BARE_MAX).unwrap_or(&facts.tags)).unwrap_or_default();
+        let kept = facts
+            .map(|facts| facts.receipt_tags())
+            .map(|tags| tags.get(..TAGS_BARE_MAX).unwrap_or(tags))
+            .unwrap_or_default();
         tags.extend(kept.iter().filter(|tag| &***tag != TRUNCATED).cloned());
         tags.push(TRUNCATED.into());
     }
@@ -378,7 +380,11 @@ fn action<'a>(draft: &'a ReceiptDraft, detail: Detail, tags: &'a mut Vec<Box<str
         shape: std::str::from_utf8(&draft.shape).unwrap_or_default(),
         statement_count: many,
         statement_index: many.and_then(|_| u32::try_from(draft.statement.saturating_add(1)).ok()),
-        tags: if detail == Detail::Full { facts.map(|facts| &*facts.tags).unwrap_or_default() } else { tags },
+        tags: if detail == Detail::Full {
+            facts.map(|facts| facts.receipt_tags()).unwrap_or_default()
+        } else {
+            tags
+        },
         trace: facts.and_then(|facts| facts.claims.as_deref()?.trace.as_deref()),
         verb: facts.map_or(Verb::Unparsed, |facts| facts.verb),
         writes: facts.filter(|_| detail != Detail::Bare).map(|facts| &*facts.writes).unwrap_or_default(),

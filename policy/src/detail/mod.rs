@@ -55,6 +55,8 @@ pub(crate) struct Details {
     pub(crate) arguments: Option<Box<[Option<Box<str>>]>>,
     /// Bytes of the whole message.
     pub(crate) message_bytes: u32,
+    /// Tags and marks for a receipt, where there are marks.
+    pub(crate) marked: Option<Box<[Box<str>]>>,
 }
 
 /// How many rows a statement may answer with.
@@ -117,6 +119,7 @@ impl Details {
         let aliases = self.aliases.iter().map(|(alias, table)| alias.len() + table.len() + 32).sum::<usize>();
         [&self.columns, &self.operators, &self.types].iter().map(|names| names.bytes()).sum::<usize>()
             + aliases
+            + self.marked.iter().flatten().map(|mark| mark.len() + size_of::<Box<str>>()).sum::<usize>()
     }
 
     /// A column, or a whole row, in an expression.

@@ -20,7 +20,7 @@ pub(crate) use shape::pieces;
 
 use crate::blocks::Link;
 use crate::detail::{self, Details, OwnSetting, Plan, Written};
-use crate::{TextClaims, Verbs};
+use crate::{TextClaims, Verbs, replay};
 use clyra_spec::{Verb, limits::STATEMENT_BYTES_MAX};
 use gather::{Gather, Stop};
 use pg_raw_parse::Node;
@@ -135,7 +135,7 @@ impl Facts {
             Ok(Err(problem)) => Self::not_understood(text, sql.len(), problem),
             Err(_) => Self::not_understood(text, sql.len(), Problem::ours("the parser gave up")),
         };
-        facts.claiming(text)
+        facts.claiming(text).marked()
     }
 
     /// The facts of the protocol's FunctionCall message: a function is called, known only by its number.
@@ -173,6 +173,12 @@ impl Facts {
         {
             alone.own = detail::own(text).map(Box::new);
         }
+        self
+    }
+
+    /// The same facts with what receipts tell of them.
+    fn marked(mut self) -> Self {
+        self.statements.iter_mut().for_each(|one| one.details.marked = replay::marked(one));
         self
     }
 
@@ -234,6 +240,11 @@ impl Facts {
 }
 
 impl StatementFacts {
+    /// What a receipt says stands out: its tags, and marks of what no other field of a receipt tells.
+    pub fn receipt_tags(&self) -> &[Box<str>] {
+        self.details.marked.as_deref().unwrap_or(&self.tags)
+    }
+
     /// The facts of a text without any statement.
     pub(crate) fn empty(sql: &str) -> Self {
         let mut gather = Gather::new();

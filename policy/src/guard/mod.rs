@@ -9,7 +9,7 @@ mod tenant;
 mod window;
 
 pub(crate) use names::hidden;
-pub(crate) use session::{is_core, is_core_name};
+pub(crate) use session::{is_core, is_core_name, locked};
 pub(crate) use window::{Consent, DAYS, Window};
 
 use crate::duty::{self, Charge};

@@ -22,6 +22,14 @@ pub(super) fn lock(allow: &[Glob], statement: &StatementFacts) -> Option<Finding
     })
 }
 
+/// A change that the lock holds where it lets nothing go.
+pub(crate) fn locked(setting: &Setting) -> bool {
+    match setting {
+        Setting::Named { name, value } => !is_allowed(&[], name, value),
+        Setting::All | Setting::Unknown => true,
+    }
+}
+
 /// A change that turns the reading of later statements upside down: no policy allows it beside a guard.
 pub(crate) fn is_core(setting: &Setting) -> bool {
     match setting {

@@ -23,7 +23,7 @@ impl Glob {
         &self.0
     }
 
-    fn is_everything(&self) -> bool {
+    pub(crate) fn is_everything(&self) -> bool {
         self.0.bytes().all(|byte| byte == b'*')
     }
 }

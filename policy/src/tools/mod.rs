@@ -7,6 +7,9 @@ mod explain;
 mod facts;
 mod session;
 
+pub use crate::replay::{
+    Action, Aim, Asker, Backtest, Claimed, Ended, Judged, Place, Receipt, Retold, RuleRetold, Spoke,
+};
 pub use cases::{CaseFailure, CasesReport, cases};
 pub use diff::{Difference, Said, diff_line};
 pub use eval::eval_line;
