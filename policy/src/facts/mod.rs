@@ -129,8 +129,15 @@ impl Facts {
             let problem = format!("brackets nest deeper than {NESTING_MAX}");
             return Self::not_understood(text, sql.len(), Problem::ours(&problem));
         }
+        if shape::reads_anew(text, ANEW_MAX) {
+            return Self::not_understood(text, sql.len(), Problem::ours("too many signs in a row"));
+        }
         // The grammar is C behind a young wrapper: whatever gives way there must leave the gate shut.
         let facts = match catch_unwind(AssertUnwindSafe(|| read(text, false))) {
+            Ok(Ok(facts)) if facts.statements.len() > STATEMENTS_MAX => {
+                let problem = format!("more than {STATEMENTS_MAX} statements");
+                Self::not_understood(text, sql.len(), Problem::ours(&problem))
+            }
             Ok(Ok(facts)) => facts.linked(text),
             Ok(Err(problem)) => Self::not_understood(text, sql.len(), problem),
             Err(_) => Self::not_understood(text, sql.len(), Problem::ours("the parser gave up")),
@@ -358,6 +365,10 @@ impl Stop {
 
 /// Deepest brackets that are parsed; the server itself gives up a few thousand levels later.
 const NESTING_MAX: usize = 1_000;
+/// Each leaves a receipt of its own, and all of them wait for the disk at once.
+const STATEMENTS_MAX: usize = 10_000;
+/// Steps that the lexer may go back over signs in a row: some hundredths of a second.
+const ANEW_MAX: usize = 4_000_000;
 /// `set_config` in every version of PostgreSQL's catalog.
 const SET_CONFIG_OID: u32 = 2_077;
 /// About what the claims of a comment take.

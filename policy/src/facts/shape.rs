@@ -45,6 +45,23 @@ pub(super) fn nests_deeper(sql: &str, max: usize) -> bool {
     false
 }
 
+/// Whether signs stand so densely that PostgreSQL's lexer would read them over and over. It reads as many signs in a row as
+/// there are, and then goes back to behind each `/*`, and each `+` or `-`: what takes the square of their number.
+pub(super) fn reads_anew(sql: &str, steps_max: usize) -> bool {
+    // A short text cannot take long.
+    if sql.len().saturating_mul(sql.len()) <= steps_max {
+        return false;
+    }
+    let runs = sql.as_bytes().split(|byte| !b"~!@#^&|`?+-*/%<>=".contains(byte));
+    let steps = runs.filter(|run| run.len() > 64).fold(0usize, |steps, run| {
+        let line = run.windows(2).position(|pair| pair == b"--").unwrap_or(run.len());
+        let signs = run.iter().take(line).filter(|byte| matches!(byte, b'+' | b'-')).count();
+        let comments = run.windows(2).filter(|pair| pair == b"/*").count();
+        steps.saturating_add(run.len().saturating_mul(signs + comments))
+    });
+    steps > steps_max
+}
+
 /// What a token is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
@@ -197,7 +214,7 @@ fn is_word_start(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{nests_deeper, shape};
+    use super::{nests_deeper, reads_anew, shape};
 
     #[test]
     fn same_shape() {
@@ -221,6 +238,17 @@ mod tests {
             ("select 'open", "select \"open"),
         ] {
             assert_ne!(shape(one), shape(other), "{one} / {other}");
+        }
+    }
+
+    #[test]
+    fn signs_that_would_be_read_over_and_over_are_found() {
+        for one in ["/*", "+", "+-", "*+=+"] {
+            assert!(reads_anew(&format!("select 1 {}", one.repeat(20_000)), 1_000_000), "{one}");
+            assert!(!reads_anew(&format!("select 1 {}", one.repeat(100)), 1_000_000), "{one}");
+        }
+        for one in ["-", "=", "*", "/", "1+", "/* "] {
+            assert!(!reads_anew(&format!("select 1 {}", one.repeat(20_000)), 1_000_000), "{one}");
         }
     }
 
