@@ -8,7 +8,7 @@ use crate::{
     duty::Sharers,
     force::Force,
 };
-use clyra_policy::{Approvals, Binds, Caller, Decision, Facts, Login, Moment, Pin, Proof};
+use clyra_policy::{Approvals, Binds, Caller, Decision, Facts, Login, Moment, Pin, Proof, Refusal};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -121,6 +121,17 @@ impl Gate {
     pub(crate) fn turns_away(&self, login: &Login<'_>, proof: &Arc<Proof>) -> Option<String> {
         let policy = &self.force.load().policy;
         policy.turns_away(&policy.caller_with(login, proof)).map(str::to_owned)
+    }
+
+    /// Why the policy does not let a session of this login begin with these settings.
+    pub(crate) fn refuses_to_begin(
+        &self,
+        login: &Login<'_>,
+        proof: &Arc<Proof>,
+        settings: &[(String, String)],
+    ) -> Option<Refusal> {
+        let policy = &self.force.load().policy;
+        policy.refuses_to_begin(&policy.caller_with(login, proof), settings)
     }
 
     /// Whether this login may open replication connections.

@@ -208,6 +208,9 @@ async fn start(
             "connect with the certificate or token that the policy's `callers:` asks for",
         ));
     }
+    if let Some(told) = house.gate.refuses_to_begin(&login, &proof, &startup.every_setting()) {
+        return Err(words(told.sqlstate, &told.message, &told.detail, &told.hint));
+    }
     let replication = startup.parameter("replication").is_some_and(replicates);
     if replication && !house.gate.lets_replicate(&login, &proof) {
         return Err(words(

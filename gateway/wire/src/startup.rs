@@ -34,7 +34,18 @@ impl Startup {
     pub fn settings(&self) -> Vec<(String, String)> {
         let mut settings: Vec<(String, String)> =
             self.parameter("options").map(option_settings).unwrap_or_default();
+        settings.retain(|(name, _)| !name.is_empty());
         settings.extend(self.parameters.iter().filter(|(key, _)| key.contains('.')).cloned());
+        settings
+    }
+
+    /// Everything that the server would take for a setting of the session. What stands in `options` and is none that is
+    /// read here has an empty name.
+    pub fn every_setting(&self) -> Vec<(String, String)> {
+        let mut settings: Vec<(String, String)> =
+            self.parameter("options").map(option_settings).unwrap_or_default();
+        let other = |key: &str| NO_SETTINGS.contains(&key) || key.starts_with("_pq_.");
+        settings.extend(self.parameters.iter().filter(|(key, _)| !other(key)).cloned());
         settings
     }
 }
@@ -82,7 +93,8 @@ fn parameters(mut body: &[u8]) -> Result<Vec<(String, String)>, WireError> {
     }
 }
 
-/// Splits `options` as the server does: white space separates, a backslash takes the next character as it is.
+/// Splits `options` as the server does: white space separates, a backslash takes the next character as it is; in a name
+/// `-` is `_`. A word that is none of these settings is given with an empty name.
 fn option_settings(options: &str) -> Vec<(String, String)> {
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
@@ -103,11 +115,12 @@ fn option_settings(options: &str) -> Vec<(String, String)> {
         let pair = match word.strip_prefix("-c") {
             Some("") => words.next(),
             Some(glued) => Some(glued.to_owned()),
-            None => word.strip_prefix("--").map(|long| long.replace('-', "_")),
+            None => word.strip_prefix("--").map(str::to_owned),
         };
-        if let Some((name, value)) = pair.as_deref().and_then(|pair| pair.split_once('=')) {
-            settings.push((name.to_owned(), value.to_owned()));
-        }
+        settings.push(match pair.as_deref().and_then(|pair| pair.split_once('=')) {
+            Some((name, value)) => (name.replace('-', "_"), value.to_owned()),
+            None => (String::new(), word),
+        });
     }
     settings
 }
@@ -121,6 +134,8 @@ fn malformed(what: &'static str) -> WireError {
     WireError::Malformed { tag: 0, what }
 }
 
+/// Parameters of the packet that are about the connection.
+const NO_SETTINGS: [&str; 4] = ["user", "database", "options", "replication"];
 const STARTUP_BYTES_MAX: u32 = 10_000;
 const TLS_CODE: u32 = 80_877_103;
 const GSS_CODE: u32 = 80_877_104;
@@ -166,5 +181,17 @@ mod tests {
         assert_eq!(setting("x"), Some("y"));
         assert_eq!(setting("clyra.payout_ref"), Some("p"));
         assert!(opening(&packet(0x0003_0000, b"user\0ann")).is_err());
+    }
+
+    #[test]
+    fn every_setting_is_found_or_said_to_be_odd() {
+        let body =
+            b"user\0ann\0options\0-c client-encoding=a-b -ec role=x -c --role\0role\0boss\0_pq_.x\0y\0\0";
+        let Ok(Some((Opening::Startup(startup), _))) = opening(&packet(0x0003_0000, body)) else { panic!() };
+        let all = startup.every_setting();
+        let all: Vec<(&str, &str)> =
+            all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let odd = [("", "-ec"), ("", "role=x"), ("", "-c")];
+        assert_eq!(all, [&[("client_encoding", "a-b")][..], &odd, &[("role", "boss")]].concat());
     }
 }

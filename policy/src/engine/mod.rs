@@ -1,5 +1,6 @@
 //! The one judgement: kill switch, what is not understood, core settings, rules; it never sees SQL text.
 
+mod begin;
 mod decision;
 mod scene;
 
@@ -8,7 +9,7 @@ pub(crate) use scene::Scene;
 
 use crate::guard::{Finding, is_core, loud};
 use crate::policy::{Rule, Unparsed};
-use crate::{Caller, Duty, Evidence, Facts, Moment, Policy, Setting};
+use crate::{Caller, Duty, Evidence, Facts, Moment, Policy, Setting, StatementFacts};
 use clyra_spec::{KillLevel, Mode, RuleVerdict, Verb, Verdict};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -200,16 +201,18 @@ fn unnamed(why: &str) -> Finding {
 }
 
 fn core(scene: &Scene<'_>) -> Option<Finding> {
-    scene.statements().find_map(|statement| {
-        let Setting::Named { name, .. } = statement.settings.iter().find(|one| is_core(one))? else {
-            return None;
-        };
-        Some(Finding {
-            reason: "core_setting",
-            what: format!("changing the setting `{name}`"),
-            hint: "keep `standard_conforming_strings` on and `client_encoding` at UTF8".to_owned(),
-            position: Some(statement.position),
-        })
+    scene.statements().find_map(core_setting)
+}
+
+fn core_setting(statement: &StatementFacts) -> Option<Finding> {
+    let Setting::Named { name, .. } = statement.settings.iter().find(|one| is_core(one))? else {
+        return None;
+    };
+    Some(Finding {
+        reason: "core_setting",
+        what: format!("changing the setting `{name}`"),
+        hint: "keep `standard_conforming_strings` on and `client_encoding` at UTF8".to_owned(),
+        position: Some(statement.position),
     })
 }
 

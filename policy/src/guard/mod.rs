@@ -150,6 +150,15 @@ impl Guard {
         }
     }
 
+    /// Looks at the settings with which a session begins.
+    pub(crate) fn begins(&self, begun: &StatementFacts) -> Option<Finding> {
+        match self {
+            Self::SessionLock { allow } => session::lock(allow, begun),
+            Self::ReadOnly { .. } | Self::TenantFence(_) | Self::Pinned(_) => session::lock(&[], begun),
+            _ => None,
+        }
+    }
+
     /// What the session is pinned to, if it is a fence of that style.
     pub(crate) fn pinned(&self) -> Option<&Pinned> {
         match self {

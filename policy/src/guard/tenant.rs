@@ -35,9 +35,11 @@ pub(super) fn tenant_fence(
             position: Some(statement.position),
         });
     }
-    // A body that runs by name stands in another message.
-    let here = statement.blocks.character(reading.start) == statement.position;
-    let place = |at: u32| if here && at > 0 { statement.blocks.character(at) } else { statement.position };
+    let place = |at: u32| {
+        // A body that runs by name stands in another message.
+        let here = at > 0 && statement.blocks.character(reading.start) == statement.position;
+        if here { statement.blocks.character(at) } else { statement.position }
+    };
     match fence.prove(reading, caller.tenant.as_deref(), &caller.user) {
         Err(breach) => Some(Finding {
             reason: breach.reason,
