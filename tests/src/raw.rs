@@ -23,15 +23,45 @@ impl Raw {
     /// # Errors
     /// When the server does not let it in, or not without a password.
     pub async fn connect(addr: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(addr).await?;
-        stream.set_nodelay(true)?;
-        let mut raw = Self { stream, heard: Vec::new(), at: 0 };
-        let body = b"\0\x03\0\0user\0postgres\0database\0shop\0application_name\0raw\0\0";
-        raw.say(&[&u32::try_from(body.len() + 4)?.to_be_bytes(), &body[..]].concat()).await?;
+        let mut raw = Self::knock(addr, &[("application_name", "raw")]).await?;
         raw.hear_until(b"Z").await?;
         raw.heard.clear();
         raw.at = 0;
         Ok(raw)
+    }
+
+    /// Asks to log in as `postgres` to the database `shop`, with these further parameters; hears nothing yet.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub async fn knock(addr: SocketAddr, parameters: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        let mut raw = Self { stream, heard: Vec::new(), at: 0 };
+        let mut body = b"\0\x03\0\0user\0postgres\0database\0shop\0".to_vec();
+        for (name, value) in parameters {
+            body.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
+        }
+        body.push(0);
+        raw.say(&[&u32::try_from(body.len() + 4)?.to_be_bytes(), &body[..]].concat()).await?;
+        Ok(raw)
+    }
+
+    /// Reads until one of these tags, and takes what was heard with it.
+    ///
+    /// # Errors
+    /// As [`Raw::hear_until`].
+    pub async fn answer(&mut self, tags: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.hear_until(tags).await?;
+        let rest = self.heard.split_off(self.at);
+        self.at = 0;
+        Ok(std::mem::replace(&mut self.heard, rest))
+    }
+
+    /// What was heard and not taken.
+    #[must_use]
+    pub fn heard(&self) -> &[u8] {
+        &self.heard
     }
 
     /// Sends the bytes as they are.
