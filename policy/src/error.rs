@@ -67,6 +67,6 @@ pub enum CatalogError {
     #[error("not a catalog snapshot: {0}")]
     Shape(#[from] serde_json::Error),
     /// It is a snapshot of another format.
-    #[error("a snapshot of format `{0}`; allowed: 1")]
+    #[error("a snapshot of format `{0}`; allowed: 2")]
     Format(u32),
 }

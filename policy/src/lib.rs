@@ -64,7 +64,7 @@ mod replay;
 pub mod tools;
 mod verbs;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Changed, Naming, Standing};
 pub use claims::{Claims, TextClaims};
 pub use detail::{OwnSetting, Said};
 pub use dialect::Dialect;

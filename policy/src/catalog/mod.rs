@@ -1,8 +1,11 @@
 //! What no grammar shows: views, rules, functions, inheritance, operators and casts of a database, as a snapshot. It
 //! never holds the body of anything, only what the body touches.
 
+mod naming;
 mod server;
 mod widen;
+
+pub use naming::{Changed, Naming, Standing};
 
 use crate::CatalogError;
 use serde::{Deserialize, Serialize};
@@ -22,6 +25,10 @@ pub struct Catalog {
 impl Catalog {
     /// One query whose one value [`Catalog::of_server`] reads; it needs PostgreSQL 14 and `search_path` at `pg_catalog`.
     pub const QUERY: &str = include_str!("query.sql");
+
+    /// One query whose one value changes with everything that [`Catalog::QUERY`] tells, and is much cheaper to ask
+    /// for; it needs `search_path` at `pg_catalog`, too.
+    pub const DIGEST: &str = include_str!("digest.sql");
 
     /// Makes a snapshot of what the server answered to [`Catalog::QUERY`].
     ///
@@ -49,6 +56,16 @@ impl Catalog {
     /// Never for a snapshot that was read or made here.
     pub fn to_json(&self) -> Result<String, CatalogError> {
         Ok(serde_json::to_string_pretty(&self.snapshot)?)
+    }
+
+    /// The database that it was taken of.
+    pub fn database(&self) -> &str {
+        &self.snapshot.database
+    }
+
+    /// Whether anything in it bears this name, in whatever schema.
+    pub fn has(&self, name: &str) -> bool {
+        self.relations.contains_key(last(name)) || self.functions.contains_key(last(name))
     }
 
     /// Tables and views in it.
@@ -129,6 +146,8 @@ struct Function {
     gives_rows: bool,
     language: Box<str>,
     extension: bool,
+    /// Where bare names in its body lead, where it says so itself, as the setting is written.
+    search_path: Option<Box<str>>,
     /// Its only argument is a row of this table, so that it can be called like a column.
     row_argument: Option<Box<str>>,
     verbs: Vec<Box<str>>,
@@ -156,7 +175,7 @@ struct Type {
 }
 
 /// The format of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,7 @@ SELECT json_build_object(
       (SELECT json_build_array(tn.nspname, t.typname) FROM pg_type t
         JOIN pg_namespace tn ON tn.oid = t.typnamespace
         WHERE p.pronargs = 1 AND t.oid = p.proargtypes[0] AND t.typtype = 'c') AS row_argument,
+      (SELECT substr(g, 13) FROM unnest(p.proconfig) g WHERE g LIKE 'search_path=%') AS search_path,
       CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prokind <> 'a'
         THEN coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) END AS body,
       (SELECT coalesce(json_agg(DISTINCT jsonb_build_array(sn.nspname, s.proname)), '[]') FROM pg_aggregate g

@@ -94,6 +94,8 @@ struct RawFunction {
     gives_rows: bool,
     language: String,
     extension: bool,
+    #[serde(default)]
+    search_path: Option<String>,
     row_argument: Option<Pair>,
     body: Option<String>,
     steps: Vec<Pair>,
@@ -112,6 +114,7 @@ impl RawFunction {
             security_definer: self.security_definer,
             gives_rows: self.gives_rows,
             extension: self.extension,
+            search_path: self.search_path.map(Into::into),
             row_argument: self.row_argument.map(|(schema, name)| dotted(&schema, &name)),
             verbs: Vec::new(),
             reads: Vec::new(),
@@ -148,6 +151,9 @@ fn of_sql(function: &mut Function, body: &str) {
         reads.extend(statement.reads.iter().cloned());
         writes.extend(statement.writes.iter().cloned());
         calls.extend(statement.functions.iter().cloned());
+        if !statement.settings.is_empty() {
+            calls.insert(SETS.into());
+        }
         function.unread |= statement.is_opaque() || statement.has_tag("names_truncated");
         // Operators and casts of users call functions that are not named.
         function.unread |=
@@ -168,6 +174,7 @@ fn of_words(function: &mut Function, body: &str, relations: &BTreeSet<String>) {
     let (mut verbs, mut touched, mut calls) = (BTreeSet::new(), set(), set());
     let mut rest = body;
     while let Some(start) = rest.find(is_letter) {
+        let before = body.get(..body.len() - rest.len() + start).unwrap_or_default().trim_end();
         let from = rest.get(start..).unwrap_or_default();
         let end = from.find(|letter| !is_letter(letter)).unwrap_or(from.len());
         let word = from.get(..end).unwrap_or_default().to_lowercase();
@@ -176,6 +183,8 @@ fn of_words(function: &mut Function, body: &str, relations: &BTreeSet<String>) {
             "execute" => function.unread = true,
             "insert" | "update" | "delete" | "merge" | "truncate" | "create" | "drop" | "alter" | "grant"
             | "copy" | "call" | "lock" | "notify" => _ = verbs.insert(word.clone()),
+            // However a body changes a setting, its names may lead elsewhere from there on.
+            "set" | "reset" if begins_statement(before) => _ = calls.insert(SETS.into()),
             _ => {}
         }
         if relations.contains(&word) {
@@ -190,6 +199,14 @@ fn of_words(function: &mut Function, body: &str, relations: &BTreeSet<String>) {
     function.writes = if function.verbs.is_empty() { Vec::new() } else { touched.iter().cloned().collect() };
     function.reads = touched.into_iter().collect();
     function.calls = calls.into_iter().filter(|name| !NO_CALLS.contains(&&**name)).collect();
+}
+
+/// Whether a statement begins behind this text.
+fn begins_statement(before: &str) -> bool {
+    let last = before.rsplit(|letter| !is_letter(letter)).next().unwrap_or_default();
+    before.is_empty()
+        || before.ends_with(';')
+        || ["begin", "then", "else", "loop"].iter().any(|word| last.eq_ignore_ascii_case(word))
 }
 
 fn is_letter(letter: char) -> bool {
@@ -224,6 +241,8 @@ impl RawType {
     }
 }
 
+/// The function that stands for every change of a setting in a body.
+const SETS: &str = "set_config";
 /// The event of a view's own rule.
 const ON_SELECT: &str = "1";
 /// Words of SQL that stand before a bracket without being functions.

@@ -115,7 +115,7 @@ fn bare_names_get_their_schema() {
 
 #[test]
 fn another_format_is_refused() {
-    let json = Catalog::of_server(SHOP).unwrap().to_json().unwrap().replace("\"format\": 1", "\"format\": 9");
-    assert_eq!(Catalog::parse(&json).unwrap_err().to_string(), "a snapshot of format `9`; allowed: 1");
+    let json = Catalog::of_server(SHOP).unwrap().to_json().unwrap().replace("\"format\": 2", "\"format\": 9");
+    assert_eq!(Catalog::parse(&json).unwrap_err().to_string(), "a snapshot of format `9`; allowed: 2");
     assert!(Catalog::parse("{}").is_err());
 }

@@ -1,20 +1,36 @@
 //! Widens facts by what the catalog knows: tables behind views, functions, rules and inheritance. It only adds, and
 //! gives a bare name its schema where there is but one that can be meant.
 
-use super::{Catalog, Function, Relation, last};
+use super::{Catalog, Function, Relation, last, naming::schemas};
 use crate::{Facts, Setting, StatementFacts, known};
 use clyra_spec::Verb;
 use std::collections::BTreeSet;
 
 impl Catalog {
-    /// The facts with everything that they stand for. Where `strict`, a name that cannot be resolved is marked.
-    pub(crate) fn widen(&self, facts: &Facts, user: &str, strict: bool) -> Facts {
+    /// The facts with everything that they stand for, for a user of whose session nothing is known: by the usual path,
+    /// or else by any schema.
+    pub(crate) fn widen_usual(&self, facts: &Facts, user: &str, strict: bool) -> Facts {
+        let path = [user.into(), "public".into()];
+        let none = BTreeSet::new();
+        let names = Names {
+            path: Some(&path),
+            or_anywhere: true,
+            temporary: &none,
+            hidden: &none,
+            made: &none,
+            strict,
+        };
+        self.widen(facts, &names)
+    }
+
+    /// The facts with everything that they stand for.
+    pub(super) fn widen(&self, facts: &Facts, names: &Names<'_>) -> Facts {
         let mut facts = facts.clone();
-        let mut made: BTreeSet<Box<str>> = BTreeSet::new();
+        let mut made = names.made.clone();
         for statement in &mut facts.statements {
-            let mut walk = Walk::new(self, user, &made);
+            let mut walk = Walk::new(self, names, &made);
             walk.statement(statement);
-            walk.settle(statement, strict);
+            walk.settle(statement, names.strict);
             made.extend(statement.details.temporary.iter().map(Into::into));
             if statement.verbs.contains(Verb::Create) {
                 made.extend(statement.writes.iter().map(|name| last(name).into()));
@@ -23,37 +39,61 @@ impl Catalog {
         facts
     }
 
-    /// Tables that a name may mean; with a bare one, those of the usual search path, or else of any schema.
-    fn meant(&self, name: &str, user: &str, anywhere: bool) -> Vec<&Relation> {
+    /// Tables that a name may mean: with a bare one all those along the path, since the server passes over schemas that
+    /// its user may not use; without a path those of any schema.
+    fn meant(&self, name: &str, path: Option<&[Box<str>]>, or_anywhere: bool) -> Vec<&Relation> {
         let named = self.relations.get(last(name)).into_iter().flatten();
         let all: Vec<&Relation> = named.filter_map(|place| self.snapshot.relations.get(*place)).collect();
         if last(name) != name {
             return all.into_iter().filter(|one| &*one.name == name).collect();
         }
-        let of = |schema: &str| {
-            let name = format!("{schema}.{name}");
-            all.iter().copied().find(|one| *one.name == *name)
-        };
-        match of(user).or_else(|| of("public")).filter(|_| !anywhere) {
-            Some(one) => vec![one],
-            None => all,
-        }
+        let Some(path) = path else { return all };
+        let found: Vec<&Relation> =
+            all.iter().copied().filter(|one| stands_in(&one.name, name, path)).collect();
+        if found.is_empty() && or_anywhere { all } else { found }
     }
 
-    /// Functions that a name may mean: a bare one those of any schema.
-    fn called(&self, name: &str) -> Vec<&Function> {
+    /// Functions that a name may mean: a bare one those of any schema, or those along the path.
+    fn called(&self, name: &str, path: Option<&[Box<str>]>) -> Vec<&Function> {
         let named = self.functions.get(last(name)).into_iter().flatten();
         let all = named.filter_map(|place| self.snapshot.functions.get(*place));
-        all.filter(|one| last(name) == name || &*one.name == name).collect()
+        let is_bare = last(name) == name;
+        let reached = |one: &Function| path.is_none_or(|path| stands_in(&one.name, name, path));
+        all.filter(|one| &*one.name == name || (is_bare && reached(one))).collect()
     }
+}
+
+/// Whether a whole name is a bare one in a schema of the path.
+fn stands_in(whole: &str, name: &str, path: &[Box<str>]) -> bool {
+    let schema = whole.strip_suffix(name).and_then(|schema| schema.strip_suffix('.'));
+    schema.is_some_and(|schema| path.iter().any(|one| &**one == schema))
+}
+
+/// Where the names of a session lead.
+pub(super) struct Names<'n> {
+    /// Schemas, quoted as names are; `None` where nobody knows.
+    pub(super) path: Option<&'n [Box<str>]>,
+    /// What is not found along the path is looked for in any schema.
+    pub(super) or_anywhere: bool,
+    /// The session's own tables.
+    pub(super) temporary: &'n BTreeSet<Box<str>>,
+    /// Those of them whose use may run what nobody has read.
+    pub(super) hidden: &'n BTreeSet<Box<str>>,
+    /// Tables that the session has made and not committed.
+    pub(super) made: &'n BTreeSet<Box<str>>,
+    /// A name that cannot be resolved is marked.
+    pub(super) strict: bool,
 }
 
 /// One statement, and what it has led to so far.
 struct Walk<'c> {
     catalog: &'c Catalog,
-    user: &'c str,
+    names: &'c Names<'c>,
     made: &'c BTreeSet<Box<str>>,
+    /// Bare names may lead to any schema.
     anywhere: bool,
+    /// Bodies of functions that are being read, outermost first: how each of them finds its own names.
+    bodies: Vec<Within>,
     reads: BTreeSet<Box<str>>,
     writes: BTreeSet<Box<str>>,
     calls: BTreeSet<Box<str>>,
@@ -66,12 +106,13 @@ struct Walk<'c> {
 }
 
 impl<'c> Walk<'c> {
-    fn new(catalog: &'c Catalog, user: &'c str, made: &'c BTreeSet<Box<str>>) -> Self {
+    fn new(catalog: &'c Catalog, names: &'c Names<'c>, made: &'c BTreeSet<Box<str>>) -> Self {
         Self {
             catalog,
-            user,
+            names,
             made,
             anywhere: false,
+            bodies: Vec::new(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             calls: BTreeSet::new(),
@@ -90,7 +131,7 @@ impl<'c> Walk<'c> {
         let makes = statement.verb == Verb::Create;
         for name in &statement.writes {
             // What is made now need not be there yet.
-            if makes && self.catalog.meant(name, self.user, true).is_empty() {
+            if makes && self.meant(name).is_empty() {
                 self.writes.insert(name.clone());
             } else {
                 self.relation(name, true);
@@ -115,13 +156,42 @@ impl<'c> Walk<'c> {
         self.columns(statement);
     }
 
+    fn meant(&self, name: &str) -> Vec<&'c Relation> {
+        match self.bodies.last() {
+            // Whatever a body may mean by a name counts.
+            Some(Within::Anywhere) => self.catalog.meant(name, None, true),
+            Some(Within::Path(path)) => self.catalog.meant(name, Some(path), true),
+            None if self.anywhere => self.catalog.meant(name, None, true),
+            None => self.catalog.meant(name, self.names.path, self.names.or_anywhere),
+        }
+    }
+
+    fn called(&self, name: &str) -> Vec<&'c Function> {
+        let path = if self.anywhere || !self.bodies.is_empty() { None } else { self.names.path };
+        self.catalog.called(name, path.filter(|_| !self.names.or_anywhere))
+    }
+
+    /// A table of the session's own; a bare name may still mean another beside it.
+    fn temporary(&mut self, name: &str, writes: bool) -> bool {
+        let bare = name.strip_prefix("pg_temp.").unwrap_or(name);
+        if bare != last(bare) || !self.names.temporary.contains(bare) {
+            return false;
+        }
+        self.note(&format!("pg_temp.{bare}"), writes);
+        if self.names.hidden.contains(bare) {
+            self.unknown.get_or_insert_with(|| name.into());
+        }
+        true
+    }
+
     /// A table that is read or written, with everything behind it.
     fn relation(&mut self, name: &str, writes: bool) {
         if !self.step() {
             return;
         }
-        let meant = self.catalog.meant(name, self.user, self.anywhere);
-        if meant.is_empty() {
+        let temporary = self.temporary(name, writes);
+        let meant = self.meant(name);
+        if meant.is_empty() && !temporary {
             let own =
                 name.starts_with("pg_") || name.starts_with("information_schema.") || name.ends_with('*');
             if !own && !self.made.contains(last(name)) {
@@ -173,7 +243,7 @@ impl<'c> Walk<'c> {
             return;
         }
         self.sets |= known::own(name) == Some("set_config");
-        let found = self.catalog.called(name);
+        let found = self.called(name);
         if found.is_empty() {
             if !known::is_server_function(name) {
                 self.unknown.get_or_insert_with(|| name.into());
@@ -187,9 +257,11 @@ impl<'c> Walk<'c> {
             let verbs = function.verbs.iter();
             self.verbs
                 .extend(verbs.filter_map(|word| Verb::ALL.into_iter().find(|verb| verb.as_str() == &**word)));
+            self.bodies.push(within(function));
             function.reads.iter().for_each(|name| self.relation(name, false));
             function.writes.iter().for_each(|name| self.relation(name, true));
             function.calls.iter().for_each(|name| self.function(name));
+            self.bodies.pop();
         }
         if found.iter().all(|one| self.only_reads(one, DEPTH_MAX)) {
             self.vouched.insert(name.into());
@@ -213,7 +285,7 @@ impl<'c> Walk<'c> {
     fn columns(&mut self, statement: &StatementFacts) {
         for name in statement.details.columns.iter() {
             let column = name.rsplit_once('.').map_or(name, |(_, column)| column);
-            for function in self.catalog.called(column) {
+            for function in self.catalog.called(column, None) {
                 let Some(row) = function.row_argument.as_deref() else { continue };
                 let touched = self.reads.contains(row) || self.writes.contains(row);
                 let relation = self.catalog.snapshot.relations.iter().find(|one| &*one.name == row);
@@ -237,7 +309,7 @@ impl<'c> Walk<'c> {
             && (promised || !by_extension)
             && function.verbs.iter().all(|word| reads(word))
             && function.calls.iter().all(|name| {
-                let found = self.catalog.called(name);
+                let found = self.catalog.called(name, None);
                 let own = known::is_harmless(name);
                 if found.is_empty() { own } else { found.iter().all(|one| self.only_reads(one, depth)) }
             })
@@ -271,6 +343,20 @@ impl<'c> Walk<'c> {
             statement.details.unknown = self.unknown;
         }
     }
+}
+
+/// How a body finds its names.
+enum Within {
+    /// By its own path.
+    Path(Box<[Box<str>]>),
+    /// Nobody knows.
+    Anywhere,
+}
+
+fn within(function: &Function) -> Within {
+    let moves = function.calls.iter().any(|name| known::own(name) == Some("set_config"));
+    let path = function.search_path.as_deref().filter(|path| !moves && !path.contains("$user"));
+    path.and_then(|path| schemas(path, "")).map_or(Within::Anywhere, Within::Path)
 }
 
 /// Whether a whole name may be meant by one that may lack its schema.

@@ -57,7 +57,7 @@ impl Policy {
         };
         if let Some(catalog) = &self.catalog {
             let strict = self.unknown_names != Some(Unparsed::Allow);
-            let wide = |facts: &Facts| catalog.widen(facts, &caller.user, strict);
+            let wide = |facts: &Facts| catalog.widen_usual(facts, &caller.user, strict);
             let prepared = |name: &str| here(name).map(|body| Arc::new(wide(&body)));
             return self.judge(&caller, &Scene::new(&wide(facts), &prepared).at(*moment), kill);
         }

@@ -214,7 +214,7 @@ impl Facts {
     }
 
     /// About how many bytes these facts take.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let names =
             |list: &[Box<str>]| list.iter().map(|name| name.len() + size_of::<Box<str>>()).sum::<usize>();
         let statements = self.statements.iter().map(|one| {

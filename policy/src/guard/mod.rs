@@ -127,6 +127,34 @@ impl Guard {
         }
     }
 
+    /// Whether its verdict depends on what stands behind a name.
+    pub(crate) fn is_about_names(&self) -> bool {
+        match self {
+            Self::DenyVerbs(_)
+            | Self::AllowVerbs(_)
+            | Self::RequireWhere { .. }
+            | Self::DenyTables(_)
+            | Self::AllowTables(_)
+            | Self::DenyColumns(_)
+            | Self::DenyFunctions { .. }
+            | Self::AllowFunctions { .. }
+            | Self::ReadOnly { .. }
+            | Self::TenantFence(_) => true,
+            Self::NoTransactionControl
+            | Self::NoDynamicSql
+            | Self::RequireLimit { .. }
+            | Self::NoCrossJoin
+            | Self::MaxStatementBytes(_)
+            | Self::ChangeWindow(_)
+            | Self::RequireIntent(_)
+            | Self::RequireApproval(_)
+            | Self::Pinned(_)
+            | Self::SingleStatement
+            | Self::Charge(_)
+            | Self::SessionLock { .. } => false,
+        }
+    }
+
     /// The consent that it asks for.
     pub(crate) fn consent(&self) -> Option<&Consent> {
         match self {

@@ -27,6 +27,15 @@ pub(super) fn tenant_fence(
     if let Some(locked) = session::lock(&[], statement) {
         return Some(locked);
     }
+    if let Some(name) = &statement.details.unknown {
+        return Some(Finding {
+            reason: "fence_unclassified",
+            what: format!("`{name}`, of which the catalog cannot tell what stands behind it"),
+            hint: "name tables that exist, each with its schema, or try again when the catalog is fresh"
+                .to_owned(),
+            position: Some(statement.position),
+        });
+    }
     if statement.executes.is_none() && !reading.arguments.is_empty() {
         return Some(Finding {
             reason: "fence_statement",

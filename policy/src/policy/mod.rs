@@ -117,6 +117,26 @@ impl Policy {
         Self { catalog: Some(catalog), ..self }
     }
 
+    /// Ids of the rules whose verdict depends on what stands behind a name: these a catalog makes sharper.
+    pub fn rules_about_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| rule.is_about_names()).map(|rule| &*rule.id)
+    }
+
+    /// Whether any rule about names can apply to this caller.
+    pub fn looks_at_names(&self, caller: &Caller) -> bool {
+        self.rules_of(&self.known(caller)).any(Rule::is_about_names)
+    }
+
+    /// Whether anything is enforced for this caller.
+    pub fn guards(&self, caller: &Caller) -> bool {
+        self.is_guarded(&self.known(caller))
+    }
+
+    /// Whether names that the catalog does not have are doubted.
+    pub fn doubts_unknown_names(&self) -> bool {
+        self.unknown_names != Some(Unparsed::Allow)
+    }
+
     /// Who may approve what `require_approval` asks for.
     pub fn approvers(&self) -> &[Approver] {
         &self.approvers

@@ -16,6 +16,13 @@ pub(crate) struct Rule {
     pub(crate) guard: Guard,
 }
 
+impl Rule {
+    /// Whether its verdict depends on what stands behind a name.
+    pub(crate) fn is_about_names(&self) -> bool {
+        !self.when.tables.is_empty() || self.guard.is_about_names()
+    }
+}
+
 /// What a rule's `when` selects; an empty part selects all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct When {

@@ -93,7 +93,7 @@ fn view(
     user: &str,
 ) -> FactsView {
     let facts = Facts::of(dialect, sql.as_bytes());
-    let facts = catalog.map_or(facts.clone(), |catalog| catalog.widen(&facts, user, true));
+    let facts = catalog.map_or(facts.clone(), |catalog| catalog.widen_usual(&facts, user, true));
     let problem = facts.problem.map(|problem| ProblemView {
         message: problem.message,
         position: problem.position,
