@@ -3,12 +3,14 @@
 use crate::{
     Error, PolicyInForce, Settings,
     admin::{Admin, Desk, in_force},
+    catalog::Catalogs,
     duty::Approvals,
     force::Source,
     gate::{Gate, KillSwitch, Parts, now_us},
     outbox::{Outbox, OutboxSettings},
     pg::Door,
     secure::Secure,
+    settings::CatalogSource,
 };
 use clyra_seal::{fingerprint::Secret, key::SigningKey};
 use std::{net::SocketAddr, path::Path, sync::Arc};
@@ -44,6 +46,11 @@ impl Gateway {
         let approvals = Approvals::open(folder.join("approvals.jsonl"), now_us())?;
         // So must files that TLS cannot be made from.
         let secure = Arc::new(Secure::load(&settings, secret.clone())?);
+        let own = || secure.logins.as_ref().is_some_and(|logins| logins.own_user().is_some());
+        let catalog = settings.catalog.clone().filter(|one| one.source != CatalogSource::Own || own());
+        let catalogs = catalog.map(|catalog| {
+            Catalogs::new(catalog, settings.upstream.clone(), Arc::clone(&secure), runtime.clone())
+        });
         let outbox_settings = OutboxSettings::new(folder.join("outbox"), settings.recorder);
         let outbox = Outbox::start(outbox_settings, key, runtime.clone())?;
         let gate = Arc::new(Gate::new(Parts {
@@ -54,7 +61,9 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             secret,
             upstream: settings.upstream.to_string(),
+            catalogs,
         })?);
+        gate.look_around(settings.upstream.database.as_deref()).await;
         let desk =
             Desk { gate: Arc::clone(&gate), secure: Arc::clone(&secure), gateway, epoch: outbox.epoch() };
         let admin = Admin::open(&settings, desk, &runtime).await?;
@@ -92,6 +101,11 @@ impl Gateway {
         Ok(in_force(&force, self.gate.in_force().1))
     }
 
+    /// What people should know about how rules about names are judged, one sentence each.
+    pub fn about_names(&self) -> Vec<String> {
+        self.gate.about_names()
+    }
+
     /// Waits until a part of the gateway ends that must not; the process should then stop.
     pub async fn failed(&self) -> Error {
         self.door.fallen().await;
@@ -105,6 +119,9 @@ impl Gateway {
     pub async fn stop(self) -> Result<(), Error> {
         self.door.close().await;
         self.gate.caps.close();
+        if let Some(catalogs) = &self.gate.catalogs {
+            catalogs.close();
+        }
         let stopped = self.gate.outbox.stop().await;
         self.admin.close().await;
         Ok(stopped?)

@@ -19,6 +19,7 @@
 //! ```
 
 mod admin;
+mod catalog;
 mod claims;
 mod draft;
 mod duty;
@@ -44,6 +45,6 @@ pub use force::{signature_file, signed_bytes};
 pub use house::{Gateway, gateway_key};
 pub use pg::Limits;
 pub use settings::{
-    ClientTls, Lease, PoolSettings, PoolState, Settings, Signing, SslMode, Upstream, UpstreamError,
+    CatalogSettings, CatalogSource, ClientTls, Lease, PoolSettings, PoolState, Settings, Signing, SslMode, Upstream, UpstreamError,
     UpstreamTls,
 };

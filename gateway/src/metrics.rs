@@ -1,6 +1,6 @@
 //! What is counted and timed on the data path, for Prometheus. Buckets, never summaries: replicas can be added up.
 
-use crate::Error;
+use crate::{Error, catalog::CatalogStand};
 use clyra_policy::Decision;
 use clyra_spec::Verdict;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -154,6 +154,24 @@ impl Metrics {
         }
     }
 
+    /// Shows how the catalog of a database stands.
+    pub(crate) fn catalog(&self, stand: &CatalogStand) {
+        let gauge = |name: &'static str, value: f64| {
+            let labels = vec![Label::new("database", stand.database.clone())];
+            self.recorder.register_gauge(&Key::from_parts(name, labels), &META).set(value);
+        };
+        gauge("clyra_catalog_age_seconds", stand.age.map_or(f64::INFINITY, |age| age.as_secs_f64()));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts of snapshots and failures stay far below 2^53"
+        )]
+        {
+            gauge("clyra_catalog_snapshot", stand.number as f64);
+            gauge("clyra_catalog_failures", stand.failures as f64);
+            gauge("clyra_catalog_pending_changes", stand.pending as f64);
+        }
+    }
+
     /// Drains what the histograms have gathered; to be called every few seconds.
     pub(crate) fn upkeep(&self) {
         self.handle().run_upkeep();
@@ -243,6 +261,10 @@ fn describe(recorder: &PrometheusRecorder) {
             "clyra_pool_pinned",
             "Clients that keep a connection beyond a transaction for what it holds of them.",
         ),
+        ("clyra_catalog_age_seconds", "Time since the snapshot of a database was last seen to hold."),
+        ("clyra_catalog_snapshot", "Number of the snapshot of a database; another one after each change."),
+        ("clyra_catalog_failures", "Looks at a database that failed."),
+        ("clyra_catalog_pending_changes", "Changes of a database that its snapshot does not hold yet."),
         ("clyra_outbox_depth", "Entries not yet acknowledged by the recorder."),
         ("clyra_recorder_lag_microseconds", "Age of the oldest entry not yet acknowledged."),
         ("clyra_recorder_connected", "1 while the stream to the recorder stands."),

@@ -36,6 +36,37 @@ pub struct Settings {
     pub limits: crate::Limits,
     /// How connections to the server are shared; without it each client has its own, opened with it. It needs `login`.
     pub pool: Option<PoolSettings>,
+    /// Where the gateway learns what the database defines; without it statements are judged by their text alone.
+    pub catalog: Option<CatalogSettings>,
+}
+
+/// How the gateway learns what the databases behind it define.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogSettings {
+    /// From where.
+    pub source: CatalogSource,
+    /// How often it looks whether anything has changed.
+    pub refresh: Duration,
+    /// How old what it knows may become.
+    pub age_max: Duration,
+}
+
+/// From where a catalog comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogSource {
+    /// A file, as `clyra policy catalog` writes it; for the one database that it was taken of.
+    File(PathBuf),
+    /// The server, with the gateway's own credentials of the login file.
+    Own,
+    /// A server, with a login for that alone.
+    Login {
+        /// The server.
+        upstream: Upstream,
+        /// As whom.
+        user: String,
+        /// With what.
+        password: Option<String>,
+    },
 }
 
 /// How connections to the server are shared.

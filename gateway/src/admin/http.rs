@@ -35,6 +35,9 @@ pub(super) async fn upkeep(gate: Arc<Gate>, shutdown: watch::Receiver<bool>) {
 }
 
 async fn metrics(State(gate): State<Arc<Gate>>) -> impl IntoResponse {
+    for stand in gate.catalogs.iter().flat_map(|catalogs| catalogs.stands()) {
+        gate.metrics.catalog(&stand);
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], gate.metrics.render(gate.standing()))
 }
 

@@ -20,6 +20,7 @@ pub(crate) use visitor::{Shown, Visitor};
 use crate::force::{Force, Source};
 use crate::{
     Error,
+    catalog::Catalogs,
     draft::{Draft, PolicyDraft, SwitchDraft},
     duty::{Approvals, Caps},
     metrics::{Metrics, Standing},
@@ -52,6 +53,8 @@ pub(crate) struct Gate {
     pub(crate) waiting: Waiting,
     pub(crate) metrics: Metrics,
     pub(crate) upstream: String,
+    /// What the databases define, where it can be known.
+    pub(crate) catalogs: Option<Catalogs>,
     /// Open sessions; a count for people, never for decisions.
     open: AtomicU64,
 }
@@ -91,6 +94,7 @@ impl Gate {
             secret: parts.secret,
             metrics: Metrics::new()?,
             upstream: parts.upstream,
+            catalogs: parts.catalogs,
             open: AtomicU64::new(0),
         };
         gate.took_into_use("start");
@@ -336,6 +340,7 @@ pub(crate) struct Parts {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) secret: Secret,
     pub(crate) upstream: String,
+    pub(crate) catalogs: Option<Catalogs>,
 }
 
 fn shut_words(why: &str) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 use super::{Gate, Known};
 use crate::{
+    catalog::Sight,
     claims::{self, SessionClaims},
     draft::{Draft, RunClaims, SessionCard},
     duty::Sharers,
@@ -28,6 +29,8 @@ pub(crate) struct Visitor {
     run: Option<Arc<RunClaims>>,
     /// A message has changed where bare names lead.
     path_changed: bool,
+    /// What the session sees of names, where the database's catalog is known.
+    pub(crate) sight: Option<Box<Sight>>,
     /// The policy looks at values that come at Bind.
     pub(super) binds_asked: bool,
     /// The policy adds conditions on the tenant.
@@ -62,15 +65,24 @@ impl Visitor {
             None if asked.portal => Binds::Unknown,
             None => Binds::Later,
         };
+        let sight = self.sight.as_deref().filter(|sight| sight.looks);
         let moment = Moment {
             now_us: Some(asked.at_us),
             change_intent: asked.run.and_then(|run| run.change_intent.as_deref()),
-            path_changed: self.path_changed,
+            path_changed: self.path_changed && sight.is_none(),
             binds,
             pinned: self.to_pin.then_some(&*self.pinned),
             approvals,
         };
-        self.force.policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared)
+        let policy = &self.force.policy;
+        match sight {
+            None => policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared),
+            Some(sight) => {
+                let prepared = |name: &str| prepared(name).map(|body| sight.wide(&body));
+                let facts = sight.wide(&known.facts);
+                policy.decide_at(&self.caller, &facts, asked.level, &moment, &prepared)
+            }
+        }
     }
 
     /// The database that it asked for.
@@ -154,6 +166,7 @@ impl Gate {
         let binds_asked = force.policy.looks_at_binds(&caller);
         let rewrites = force.policy.rewrites(&caller);
         let to_pin = !force.policy.pins(&caller).is_empty();
+        let sight = self.sight(&force, &caller, login.database);
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
         }
@@ -169,6 +182,7 @@ impl Gate {
             claims,
             run,
             path_changed: false,
+            sight,
             binds_asked,
             rewrites,
             to_pin,
@@ -220,6 +234,15 @@ impl Gate {
         visitor.rewrites = force.policy.rewrites(&visitor.caller);
         visitor.to_pin = !force.policy.pins(&visitor.caller).is_empty();
         visitor.binds_asked = force.policy.looks_at_binds(&visitor.caller);
+        let policy = &force.policy;
+        match &mut visitor.sight {
+            Some(sight) => sight.follow(
+                policy.looks_at_names(&visitor.caller),
+                policy.guards(&visitor.caller),
+                policy.doubts_unknown_names(),
+            ),
+            None => visitor.sight = self.sight(&force, &visitor.caller, &visitor.database),
+        }
         visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
     }
 

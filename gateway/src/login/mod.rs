@@ -18,7 +18,7 @@ pub(crate) use throttle::Throttle;
 use crate::{Error, settings::ClientTls, tls::Handshake};
 use arc_swap::ArcSwap;
 use asked::Unlisted;
-use book::Book;
+use book::{Book, Password};
 use bytes::BytesMut;
 use clyra_seal::fingerprint::Secret;
 use clyra_wire::Startup;
@@ -139,6 +139,11 @@ impl Logins {
         Ok((user.to_owned(), entered::startup(startup, user, None)?))
     }
 
+    /// The one user as whom the gateway goes to the server, if there is one.
+    pub(crate) fn own_user(&self) -> Option<String> {
+        self.newest.load().upstream.user.clone()
+    }
+
     /// Logs in at the server for a client that has proved itself.
     ///
     /// # Errors
@@ -160,6 +165,23 @@ impl Logins {
         let own = Own { user, password: &book.upstream.password, printed: &self.printed, private, doubtful };
         entered::enter(server, &packet, &own).await
     }
+}
+
+/// Logs in at a server with a password that is at hand.
+///
+/// # Errors
+/// The server does not let the gateway in.
+pub(crate) async fn enter_as<S: AsyncRead + AsyncWrite + Unpin>(
+    server: &mut Talk<'_, S>,
+    startup: &Startup,
+    user: &str,
+    password: Option<&str>,
+    private: bool,
+) -> Result<(), Denied> {
+    let password = password.map_or(Password::None, |text| Password::Fixed(text.to_owned()));
+    let packet = entered::startup(startup, user, None)?;
+    let own = Own { user, password: &password, printed: &Printed::default(), private, doubtful: None };
+    entered::enter(server, &packet, &own).await
 }
 
 fn open(file: &Path, tls: Option<&ClientTls>, password: Option<&str>) -> Result<Book, Error> {

@@ -9,6 +9,7 @@ use crate::{
     socket::{Side, connect},
 };
 use bytes::{BufMut as _, BytesMut};
+use clyra_policy::Standing;
 use clyra_wire::Startup;
 use std::{
     collections::BTreeMap,
@@ -36,6 +37,8 @@ pub(crate) struct Backend {
     pub(crate) key: Arc<[u8]>,
     /// Settings that it has now.
     pub(crate) kept: Arc<Kept>,
+    /// Where names lead in it, while it has those settings.
+    pub(crate) standing: Option<(Arc<Kept>, Arc<Standing>)>,
     /// Statements that it has prepared.
     pub(crate) statements: Statements,
     pub(crate) born: Instant,
@@ -93,6 +96,7 @@ pub(super) async fn open(
         reported: Arc::new(reported),
         key,
         kept: Arc::default(),
+        standing: None,
         statements: Statements::default(),
         born: now,
         rested: now,
@@ -140,6 +144,7 @@ impl Backend {
         self.tell("discard all").await?;
         self.statements = Statements::default();
         self.kept = Arc::default();
+        self.standing = None;
         Ok(())
     }
 

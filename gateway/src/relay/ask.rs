@@ -10,6 +10,9 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 impl Relay {
     pub(super) async fn put_before_gate(&mut self, question: Question) -> Result<(), Broken> {
+        if self.visitor.as_ref().is_some_and(|visitor| visitor.sight.is_some()) {
+            self.know_names(&question).await?;
+        }
         let Some(visitor) = self.visitor.as_mut() else { return Ok(()) };
         let arrival = Arrival {
             began: self.began,
@@ -35,6 +38,11 @@ impl Relay {
         if self.pooled.is_some() && !matches!(passage, Some(Passage::Shut(_))) {
             passage = self.pass_pool(passage, &question);
         }
+        let bounded = matches!(&passage, Some(Passage::Go(ticket)) if ticket.is_bounded());
+        let facts = Arc::clone(&question.known.facts);
+        if matches!(passage, Some(Passage::Go(_))) {
+            self.follow_names_sent(&facts);
+        }
         match (passage, question.kind) {
             (None | Some(Passage::Go(_)), Kind::Bind) => self.wire.allow_bind(question.known),
             (None, _) | (Some(Passage::Go(_)), Kind::Parse) => {
@@ -50,6 +58,10 @@ impl Relay {
             (Some(Passage::Go(ticket)), Kind::Execute) => self.wire.allow_execute(ticket),
             (Some(Passage::Go(ticket)), Kind::Function) => self.wire.allow_function(ticket),
             (Some(Passage::Shut(error)), _) => self.refuse(error),
+        }
+        if bounded {
+            // What was asked on its behalf came to its end before it was sent.
+            self.follow_names_sent(&facts);
         }
         self.settle();
         Ok(())

@@ -5,6 +5,7 @@
 mod ask;
 mod bound;
 mod claim;
+mod names;
 mod pin;
 mod pooled;
 mod question;

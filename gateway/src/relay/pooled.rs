@@ -4,6 +4,7 @@
 
 use super::{Broken, Relay, Wire};
 use crate::{
+    catalog::{Sight, Stamp},
     gate::{Known, Ticket},
     login::Denied,
     pool::{Backend, Held, Keeps, Kept, NotServed, Place, Pool, Wanted, keeps},
@@ -111,6 +112,12 @@ impl Relay {
         pooled.place.attach(&backend.key);
         backend.statements.unnamed = 0;
         self.server = std::mem::replace(&mut backend.side, Side::nobody());
+        if let Some(sight) = self.visitor.as_mut().and_then(|visitor| visitor.sight.as_deref_mut()) {
+            match backend.standing.as_ref().filter(|(kept, _)| *kept == backend.kept) {
+                Some((_, standing)) => sight.told(Arc::clone(standing), Stamp::default(), true),
+                None => sight.moved(),
+            }
+        }
         pooled.backend = Some(backend);
         Ok(())
     }
@@ -158,6 +165,10 @@ impl Relay {
         }
         let Some(mut backend) = pooled.backend.take() else { return };
         backend.side = std::mem::replace(&mut self.server, Side::nobody());
+        let sight = self.visitor.as_ref().and_then(|visitor| visitor.sight.as_deref());
+        if let Some(standing) = sight.and_then(Sight::standing) {
+            backend.standing = Some((Arc::clone(&backend.kept), Arc::clone(standing)));
+        }
         backend.statements.answered(pooled.failures == self.wire.failures());
         pooled.failures = self.wire.failures();
         // A request to cancel may still be on its way to it.

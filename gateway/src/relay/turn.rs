@@ -154,6 +154,7 @@ impl Relay {
             }
         }
         self.follow_transaction();
+        self.follow_changes();
     }
 
     fn follow_names(&mut self, ticket: &Ticket, end: &End) {
