@@ -66,6 +66,7 @@ impl Stage {
             upstream_password: None,
             limits: clyra_gateway::Limits::default(),
             pool: None,
+            follow: crate::rules::Follow::default(),
         };
         let house = House::open_unless(plan, &say, stop).await?;
         let house = house.ok_or_else(|| Error::Usage(super::INTERRUPTED.into()))?;

@@ -2,7 +2,10 @@
 
 pub(crate) mod catalog;
 pub(crate) mod facts;
+mod follow;
 pub(crate) mod pack;
+
+pub(crate) use follow::{Follow, FollowArgs};
 
 use crate::{
     error::Error,

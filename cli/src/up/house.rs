@@ -6,7 +6,7 @@ use super::{
     doors::{self, Doors},
     faults,
 };
-use crate::{cluster::Cluster, error::Error, standing::Standing};
+use crate::{cluster::Cluster, error::Error, rules::Follow, standing::Standing};
 use clyra_gateway::{ClientTls, Gateway, PolicyInForce, Upstream, gateway_key};
 use clyra_recorder::Recorder;
 use clyra_spec::Mode;
@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) login: Option<PathBuf>,
     /// The gateway's own password at the server.
     pub(crate) upstream_password: Option<String>,
+    /// How the gateway learns what the databases define.
+    pub(crate) follow: Follow,
 }
 
 /// A house that stands.
@@ -113,6 +115,8 @@ impl House {
             Err(error) => return Err(after(error, None, cluster).await),
         };
         let url = cluster.as_ref().map_or_else(|| plan.upstream.clone().unwrap_or_default(), Cluster::url);
+        let own = cluster.as_ref().map(|_| &upstream);
+        let catalog = plan.follow.settings(own, plan.login.is_some());
         let settings = clyra_gateway::Settings {
             listen: plan.doors.listen,
             admin: plan.doors.admin,
@@ -129,6 +133,7 @@ impl House {
             upstream_password: plan.upstream_password.clone(),
             limits: plan.limits,
             pool: plan.pool,
+            catalog,
         };
         let gateway = match Gateway::start(settings).await {
             Ok(gateway) => gateway,
@@ -182,6 +187,11 @@ impl House {
     /// Where the log is shown over HTTP.
     pub(crate) fn log_http(&self) -> Option<SocketAddr> {
         self.recorder.log_http()
+    }
+
+    /// What people should know about rules about names.
+    pub(crate) fn about_names(&self) -> Vec<String> {
+        self.gateway.about_names()
     }
 
     pub(crate) fn policy(&self) -> &PolicyInForce {

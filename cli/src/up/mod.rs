@@ -16,6 +16,7 @@ pub(crate) use house::{House, Plan};
 use crate::{
     error::{EXIT_CODES, Error},
     peer::{self, GATE, refused},
+    rules::FollowArgs,
     tell,
     verbs::status::in_force,
 };
@@ -77,6 +78,8 @@ pub struct UpArgs {
     bounds: bounds::BoundsArgs,
     #[command(flatten)]
     pool: bounds::PoolArgs,
+    #[command(flatten)]
+    follow: FollowArgs,
     /// Print nothing but faults
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
@@ -99,6 +102,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, Error> {
     if let Some(addr) = house.log_http() {
         say(&format!("the log is shown at http://{addr}/checkpoint"));
     }
+    house.about_names().iter().for_each(|line| say(line));
     // Whoever started it may have stopped listening; the house goes on.
     let _heard = if json {
         tell::line(&house.ready_record()?)
@@ -155,6 +159,7 @@ impl UpArgs {
             upstream_password: self.secure.upstream_password()?,
             tls: self.secure.tls()?,
             limits: self.bounds.limits(),
+            follow: self.follow.read()?,
         })
     }
 }

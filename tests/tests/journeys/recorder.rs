@@ -68,6 +68,7 @@ fn settings(folder: &Path, server: &Server, recorder: SocketAddr) -> Settings {
         upstream_password: None,
         limits: clyra_gateway::Limits::default(),
         pool: None,
+        catalog: None,
         signing: clyra_gateway::Signing::default(),
     }
 }
