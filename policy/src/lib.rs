@@ -69,7 +69,7 @@ pub use claims::{Claims, TextClaims};
 pub use detail::{OwnSetting, Said};
 pub use dialect::Dialect;
 pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
-pub use engine::{Breach, Decision, Refusal};
+pub use engine::{Breach, ByName, Decision, Refusal};
 pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
 pub use fence::{Binds, Bound, Pin, TenantParameter, is_tenant};

@@ -1,7 +1,7 @@
 //! Rules, messages and what must become of them.
 #![expect(clippy::unwrap_used, reason = "a test that fails here has found its fault")]
 
-use clyra_policy::{Caller, Decision, Facts, Login, Policy};
+use clyra_policy::{ByName, Caller, Decision, Facts, Login, Policy};
 use clyra_spec::{KillLevel, Mode, Verdict};
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ fn decide(policy: &Policy, sql: &str) -> Decision {
 }
 
 fn decide_at(policy: &Policy, sql: &str, kill: KillLevel) -> Decision {
-    let prepared = |name: &str| {
+    let prepared = |name: ByName<'_>| {
+        let ByName::Statement(name) = name else { return None };
         let body = match name {
             "reads" => "SELECT 1",
             "erases" => "DELETE FROM secrets",

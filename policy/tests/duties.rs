@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use clyra_policy::{Charge, Decision, Duty, Facts, Login, Policy};
+use clyra_policy::{ByName, Charge, Decision, Duty, Facts, Login, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn a_prepared_body_counts_where_it_runs() {
     let body = Arc::new(Facts::of_postgres(b"PREPARE p AS DELETE FROM t"));
     let policy = policy("max_rows_written: 10", "enforce");
     let facts = Facts::of_postgres(b"SELECT 1; EXECUTE p");
-    let prepared = |name: &str| (name == "p").then(|| Arc::clone(&body));
+    let prepared = |name: ByName<'_>| (name == ByName::Statement("p")).then(|| Arc::clone(&body));
     let decision = policy.decide(&policy.caller(&LOGIN), &facts, KillLevel::Observe, &prepared);
     assert_eq!(places_of(decision.duties()), [1]);
 }

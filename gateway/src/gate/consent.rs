@@ -7,7 +7,7 @@ use crate::{
     draft::{ApprovalDraft, Draft, RevocationDraft},
     duty::{Approval, Refused},
 };
-use clyra_policy::{Approvals, Decision, Facts};
+use clyra_policy::{Approvals, ByName, Decision, Facts};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -68,7 +68,7 @@ impl Gate {
         visitor: &Visitor,
         known: &Known,
         asked: &Asked<'_>,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Decision {
         if !visitor.force.policy.asks_approval(&visitor.caller) {
             return visitor.judge(known, asked, Approvals::Unknown, prepared);
@@ -87,7 +87,7 @@ impl Gate {
         visitor: &Visitor,
         ticket: &mut Ticket,
         portal: bool,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Result<(), Error> {
         for _ in 0..TRIES {
             let Some(ids) = ticket.decision.approvals.clone() else { return Ok(()) };

@@ -27,7 +27,7 @@ use crate::{
     outbox::Outbox,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
-use clyra_policy::{Facts, FactsMemo, OnFull};
+use clyra_policy::{ByName, Facts, FactsMemo, OnFull};
 use clyra_seal::fingerprint::Secret;
 use clyra_spec::{KillLevel, Phase};
 use clyra_wire::{End, Refusal, error_response};
@@ -107,7 +107,7 @@ impl Gate {
         visitor: &mut Visitor,
         known: Arc<Known>,
         arrival: Arrival,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Passage {
         self.refresh(visitor);
         let at_us = clock::now_us();
@@ -162,7 +162,7 @@ impl Gate {
         visitor: &mut Visitor,
         known: &Known,
         portal: bool,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> bool {
         self.refresh(visitor);
         let run = visitor.run_of(&known.facts);

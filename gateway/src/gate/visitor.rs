@@ -9,7 +9,7 @@ use crate::{
     duty::Sharers,
     force::Force,
 };
-use clyra_policy::{Approvals, Binds, Caller, Decision, Facts, Login, Moment, Pin, Proof, Refusal};
+use clyra_policy::{Approvals, Binds, ByName, Caller, Decision, Facts, Login, Moment, Pin, Proof, Refusal};
 use clyra_spec::{Auth, KillLevel};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -58,7 +58,7 @@ impl Visitor {
         known: &Known,
         asked: &Asked<'_>,
         approvals: Approvals<'_>,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Decision {
         let binds = match &known.bound {
             Some(bound) => Binds::Are(bound),
@@ -78,7 +78,7 @@ impl Visitor {
         match sight {
             None => policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared),
             Some(sight) => {
-                let prepared = |name: &str| prepared(name).map(|body| sight.wide(&body));
+                let prepared = |name: ByName<'_>| prepared(name).map(|body| sight.wide(&body));
                 let facts = sight.wide(&known.facts);
                 policy.decide_at(&self.caller, &facts, asked.level, &moment, &prepared)
             }

@@ -5,6 +5,7 @@ use crate::{
     gate::{Arrival, Passage, Ticket},
     relay::question::{Kind, PreparedNames, Question},
 };
+use clyra_policy::ByName;
 use clyra_wire::{End, OwnAnswer, OwnQuestion, Refused};
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
@@ -20,8 +21,8 @@ impl Relay {
             portal: matches!(question.kind, Kind::Bind | Kind::Execute),
         };
         let mut passage = {
-            let wire = PreparedNames(&self.wire);
-            let prepared = |name: &str| wire.facts(name);
+            let wire = PreparedNames(&self.wire, &self.cursors);
+            let prepared = |name: ByName<'_>| wire.named(name);
             match question.kind {
                 // A statement is judged when it is prepared, too: what may not run is not even prepared.
                 // Values are judged when they are bound, since planning may already look at them.

@@ -55,6 +55,7 @@ struct Relay {
     needed: usize,
     /// Bytes of statements that the server has not answered; their facts are held until then.
     open_bytes: u64,
+    cursors: names::Cursors,
     /// An answer was cut off, of which the server may have more.
     cancelling: bool,
     /// Its place among the clients, while it lasts.
@@ -126,6 +127,7 @@ impl Relay {
             began: Instant::now(),
             needed: 1,
             open_bytes: 0,
+            cursors: names::Cursors::default(),
             cancelling: false,
             _seat: opened.seat,
         }

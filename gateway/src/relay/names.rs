@@ -6,9 +6,11 @@ use super::{
     question::{PreparedNames, Question},
 };
 use crate::catalog::{Lack, Stamp};
-use clyra_policy::{Facts, Standing};
+use clyra_policy::{Facts, Setting, Standing, StatementFacts};
+use clyra_spec::Verb;
 use clyra_wire::OwnAnswer;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -76,7 +78,7 @@ impl Relay {
     /// Follows what a message that goes on does to names.
     pub(super) fn follow_names_sent(&mut self, facts: &Arc<Facts>) {
         let in_transaction = self.wire.status() == b'T';
-        let wire = PreparedNames(&self.wire);
+        let wire = PreparedNames(&self.wire, &self.cursors);
         let Some(sight) = self.visitor.as_mut().and_then(|visitor| visitor.sight.as_deref_mut()) else {
             return;
         };
@@ -88,9 +90,28 @@ impl Relay {
         sight.sent(facts, in_transaction);
     }
 
+    /// Follows cursors that a statement has declared or closed, and those that end with their transaction.
+    pub(super) fn follow_cursors(&mut self, statement: &StatementFacts) {
+        match statement.closes() {
+            Some(Some(name)) => self.cursors.forget(name),
+            Some(None) => self.cursors.keep(|_| false),
+            None => {}
+        }
+        if statement.settings.contains(&Setting::All) && statement.verb == Verb::Discard {
+            self.cursors.keep(|_| false);
+        }
+        if let Some((name, hold)) = statement.declares() {
+            let facts = Facts { statements: Box::new([statement.clone()]), problem: None };
+            self.cursors.declare(name, facts, hold);
+        }
+    }
+
     /// Where nothing is open in the server's session, what it has changed is over.
     pub(super) fn follow_changes(&mut self) {
         let idle = self.wire.is_idle();
+        if idle && !self.cursors.is_empty() {
+            self.cursors.keep(|(_, hold)| *hold);
+        }
         if let Some(sight) = self.visitor.as_mut().and_then(|visitor| visitor.sight.as_deref_mut())
             && sight.is_changing()
             && idle
@@ -100,5 +121,37 @@ impl Relay {
     }
 }
 
+/// Cursors that a session has declared, with what they read and whether they outlive their transaction.
+#[derive(Debug, Default)]
+pub(super) struct Cursors(BTreeMap<Box<str>, (Arc<Facts>, bool)>);
+
+impl Cursors {
+    /// What a cursor reads.
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Facts>> {
+        self.0.get(name).map(|(facts, _)| facts)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One that finds no room stays unknown, which is never the weaker reading.
+    fn declare(&mut self, name: &str, facts: Facts, hold: bool) {
+        if self.0.len() < CURSORS_MAX || self.0.contains_key(name) {
+            self.0.insert(name.into(), (Arc::new(facts), hold));
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    fn keep(&mut self, which: impl Fn(&(Arc<Facts>, bool)) -> bool) {
+        self.0.retain(|_, cursor| which(cursor));
+    }
+}
+
+/// Cursors of one session that are remembered.
+const CURSORS_MAX: usize = 1_000;
 /// How long a message waits for what must be known of its names.
 const NAMES_MAX: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
 //! What a message of the client asks of the gate: its facts, from its text or from what was prepared before.
 
-use super::Wire;
+use super::{Wire, names::Cursors};
 use crate::gate::{Gate, Known, Visitor};
-use clyra_policy::{Facts, Problem};
+use clyra_policy::{ByName, Facts, Problem};
 use clyra_wire::Ask;
 use std::sync::Arc;
 
@@ -88,9 +88,27 @@ fn unread(why: &str) -> Arc<Facts> {
 }
 
 /// What the session knows under a name: prepared, or about to be.
-pub(super) struct PreparedNames<'a>(pub(super) &'a Wire);
+pub(super) struct PreparedNames<'a>(pub(super) &'a Wire, pub(super) &'a Cursors);
 
 impl PreparedNames<'_> {
+    pub(super) fn named(&self, name: ByName<'_>) -> Option<Arc<Facts>> {
+        match name {
+            ByName::Statement(name) => self.facts(name),
+            ByName::Cursor(name) => self.cursor(name),
+        }
+    }
+
+    /// What a cursor reads: one that is declared, or about to be, or a portal of the protocol.
+    fn cursor(&self, name: &str) -> Option<Arc<Facts>> {
+        let declares = |facts: &Facts| {
+            facts.statements.iter().any(|one| one.declares().is_some_and(|(declared, _)| declared == name))
+        };
+        let coming =
+            self.0.open_tickets().map(|ticket| &ticket.known.facts).filter(|facts| declares(facts)).last();
+        let portal = || self.0.to_run(name.as_bytes()).map(|known| Arc::clone(&known.facts));
+        coming.or_else(|| self.1.get(name)).cloned().or_else(portal)
+    }
+
     pub(super) fn facts(&self, name: &str) -> Option<Arc<Facts>> {
         let coming = self.0.open_tickets().find_map(|ticket| {
             let statements = &ticket.known.facts.statements;

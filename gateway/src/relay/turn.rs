@@ -4,7 +4,8 @@
 use super::{Broken, Relay, question::question};
 use crate::gate::{Arrival, Passage, Ticket};
 use bytes::Buf;
-use clyra_policy::Facts;
+use clyra_policy::{Facts, StatementFacts};
+use clyra_spec::Verb;
 use clyra_wire::{Completion, End, Heard, Step, WireError};
 use std::{
     future::poll_fn,
@@ -166,6 +167,9 @@ impl Relay {
                 let facts = Arc::new(Facts { statements: Box::new([statement.clone()]), problem: None });
                 self.wire.install(name.as_bytes(), self.house.gate.know(visitor, facts));
             }
+            if is_about_cursors(statement) {
+                self.follow_cursors(statement);
+            }
             if let Some(name) = &statement.deallocates {
                 self.wire.deallocate(name.as_deref().map(str::as_bytes));
             }
@@ -228,6 +232,10 @@ impl Drop for Relay {
         }
         self.house.gate.metrics.sessions.decrement(1.0);
     }
+}
+
+fn is_about_cursors(statement: &StatementFacts) -> bool {
+    statement.declares().is_some() || statement.closes().is_some() || statement.verb == Verb::Discard
 }
 
 /// So many bytes of statements may be open before the client is heard further: a pipeline of large ones stays small.

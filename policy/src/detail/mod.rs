@@ -53,6 +53,12 @@ pub(crate) struct Details {
     pub(crate) doubted: Names,
     /// For a statement that is run by name: the arguments, where they are literals.
     pub(crate) arguments: Option<Box<[Option<Box<str>>]>>,
+    /// The cursor that it declares, and whether that outlives its transaction.
+    pub(crate) declares: Option<(Box<str>, bool)>,
+    /// The cursor that it reads from or moves.
+    pub(crate) fetches: Option<Box<str>>,
+    /// The cursor that it closes; `Some(None)` for all of them.
+    pub(crate) closes: Option<Option<Box<str>>>,
     /// Bytes of the whole message.
     pub(crate) message_bytes: u32,
     /// Tags and marks for a receipt, where there are marks.

@@ -5,6 +5,7 @@ mod decision;
 mod scene;
 
 pub use decision::{Breach, Decision, Refusal};
+pub use scene::ByName;
 pub(crate) use scene::Scene;
 
 use crate::guard::{Finding, is_core, loud};
@@ -32,12 +33,13 @@ impl Policy {
         caller: &Caller,
         facts: &Facts,
         kill: KillLevel,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Decision {
         self.decide_at(caller, facts, kill, &Moment::default(), prepared)
     }
 
-    /// Judges one message at a moment. `prepared` gives the facts of a statement prepared earlier in the session.
+    /// Judges one message at a moment. `prepared` gives the facts of what the session has prepared or declared
+    /// earlier.
     ///
     /// A mode stands at a rule, at a caller or at the file; the first of these that is given counts.
     pub fn decide_at(
@@ -46,19 +48,19 @@ impl Policy {
         facts: &Facts,
         kill: KillLevel,
         moment: &Moment<'_>,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Decision {
         let caller = self.known(caller);
         let moved = moment.path_changed.then(|| facts.behind_changed_path());
         let facts = moved.as_ref().unwrap_or(facts);
-        let here = |name: &str| match prepared(name) {
+        let here = |name: ByName<'_>| match prepared(name) {
             Some(body) if moment.path_changed => Some(Arc::new(body.behind_changed_path())),
             body => body,
         };
         if let Some(catalog) = &self.catalog {
             let strict = self.unknown_names != Some(Unparsed::Allow);
             let wide = |facts: &Facts| catalog.widen_usual(facts, &caller.user, strict);
-            let prepared = |name: &str| here(name).map(|body| Arc::new(wide(&body)));
+            let prepared = |name: ByName<'_>| here(name).map(|body| Arc::new(wide(&body)));
             return self.judge(&caller, &Scene::new(&wide(facts), &prepared).at(*moment), kill);
         }
         self.judge(&caller, &Scene::new(facts, &here).at(*moment), kill)

@@ -8,6 +8,15 @@ use crate::{Caller, Facts, Moment, StatementFacts};
 use clyra_spec::{KillLevel, Verb};
 use std::sync::Arc;
 
+/// What a session has put under a name, to be run later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByName<'n> {
+    /// A prepared statement.
+    Statement(&'n str),
+    /// A cursor.
+    Cursor(&'n str),
+}
+
 /// What is judged: the statements of a message, and those that it runs by name.
 pub(crate) struct Scene<'f> {
     facts: &'f Facts,
@@ -22,7 +31,7 @@ pub(crate) struct Scene<'f> {
 }
 
 impl<'f> Scene<'f> {
-    pub(crate) fn new(facts: &'f Facts, prepared: &dyn Fn(&str) -> Option<Arc<Facts>>) -> Self {
+    pub(crate) fn new(facts: &'f Facts, prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>) -> Self {
         let mut scene = Self {
             facts,
             bodies: Vec::new(),
@@ -32,6 +41,9 @@ impl<'f> Scene<'f> {
             moment: Moment::default(),
         };
         for (place, statement) in facts.statements.iter().enumerate() {
+            if let Some(name) = statement.fetches() {
+                scene.fetch(name, (place, statement), prepared);
+            }
             let Some(name) = statement.executes.as_deref() else { continue };
             let earlier = facts.statements.iter().take(place);
             // A body of this message is judged where it is prepared, save for what its arguments make of it.
@@ -41,7 +53,7 @@ impl<'f> Scene<'f> {
                 }
                 continue;
             }
-            match prepared(name) {
+            match prepared(ByName::Statement(name)) {
                 Some(body) => scene.run_known(&body, name, (place, statement)),
                 None => _ = scene.unknown.get_or_insert((name, statement.position)),
             }
@@ -52,6 +64,34 @@ impl<'f> Scene<'f> {
     /// The same scene at a moment.
     pub(crate) fn at(self, moment: Moment<'f>) -> Self {
         Self { moment, ..self }
+    }
+
+    /// Adds what a cursor reads; of one that is not known, nobody can tell.
+    fn fetch(
+        &mut self,
+        name: &str,
+        by: (usize, &StatementFacts),
+        declared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
+    ) {
+        let is_it = |one: &&StatementFacts| one.declares().is_some_and(|(declared, _)| declared == name);
+        if self.facts.statements.iter().take(by.0).any(|one| is_it(&one)) {
+            return;
+        }
+        let body = declared(ByName::Cursor(name));
+        let found = body
+            .as_ref()
+            .and_then(|body| body.statements.iter().rev().find(is_it).or_else(|| body.statements.first()));
+        if let Some(found) = found {
+            // Its values were looked at when it was declared.
+            let mut found = found.clone();
+            found.details.fetches = Some(name.into());
+            return self.run(std::iter::once(&found), by, &[]);
+        }
+        let mut unknown = by.1.clone();
+        unknown.details.unknown =
+            Some(format!("a cursor `{name}` that this session has not declared").into());
+        self.ran_at.push(by.0);
+        self.bodies.push(unknown);
     }
 
     /// Adds what runs under `name`: its PREPARE in a message of statements, or else all of the message.

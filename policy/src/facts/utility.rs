@@ -54,10 +54,16 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
         Node::FetchStmt(fetch) => {
             gather.note(Verb::Fetch);
             gather.details.answer = detail::fetch(fetch);
+            gather.details.fetches = Some(fetch.portalname().unwrap_or_default().into());
         }
-        Node::ClosePortalStmt(_) => gather.note(Verb::Discard),
+        Node::ClosePortalStmt(close) => {
+            gather.note(Verb::Discard);
+            gather.details.closes = Some(close.portalname().map(Into::into));
+        }
         Node::DeclareCursorStmt(cursor) => {
             gather.note(Verb::Select);
+            let hold = cursor.options & CURSOR_OPT_HOLD != 0;
+            gather.details.declares = Some((cursor.portalname().unwrap_or_default().into(), hold));
             gather.visit(cursor.query(), OUTSIDE);
         }
         Node::TransactionStmt(transaction) => self::transaction(gather, transaction),
@@ -66,6 +72,9 @@ pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(
     }
     drain(gather)
 }
+
+/// `CURSOR_OPT_HOLD` of PostgreSQL's parse nodes.
+const CURSOR_OPT_HOLD: i32 = 0x0020;
 
 /// Reads a statement that is kept for later: its names and conditions count, its verbs do not.
 pub(super) fn later<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(), Stop> {

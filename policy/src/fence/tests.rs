@@ -1,6 +1,6 @@
 //! What the fence lets pass, and every way around it that is known.
 
-use crate::{Binds, Bound, Facts, Login, Moment, Policy};
+use crate::{Binds, Bound, ByName, Facts, Login, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use std::sync::Arc;
 
@@ -23,8 +23,12 @@ rules:
 fn reason(user: &str, sql: &str) -> &'static str {
     let policy = Policy::parse(POLICY, "t.yaml").unwrap();
     let caller = policy.caller(&Login { user, database: "shop", application: "", tenant: None });
-    let prepared = |name: &str| {
-        let body = if name == "own" { "SELECT * FROM users WHERE tenant_id = 42" } else { "TABLE users" };
+    let prepared = |name: ByName<'_>| {
+        let body = if name == ByName::Statement("own") {
+            "SELECT * FROM users WHERE tenant_id = 42"
+        } else {
+            "TABLE users"
+        };
         Some(Arc::new(Facts::of_postgres(body.as_bytes())))
     };
     let facts = Facts::of_postgres(sql.as_bytes());
@@ -380,7 +384,7 @@ fn arguments_of_execute_are_the_tenant() {
     let caller = policy.caller(&Login { user: "shop42", database: "", application: "", tenant: None });
     let say = |sql: &str, body: &'static str| {
         let moment = Moment { binds: Binds::Later, ..Moment::default() };
-        let prepared = |_: &str| Some(Arc::new(Facts::of_postgres(body.as_bytes())));
+        let prepared = |_: ByName<'_>| Some(Arc::new(Facts::of_postgres(body.as_bytes())));
         let facts = Facts::of_postgres(sql.as_bytes());
         let decision = policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &prepared);
         decision.refusal.map_or("allow", |refusal| refusal.reason)

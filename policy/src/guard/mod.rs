@@ -229,6 +229,21 @@ impl StatementFacts {
         self.blocks.text()?.get(start..start.checked_add(length)?)
     }
 
+    /// The cursor that it declares, and whether that outlives its transaction.
+    pub fn declares(&self) -> Option<(&str, bool)> {
+        self.details.declares.as_ref().map(|(name, hold)| (&**name, *hold))
+    }
+
+    /// The cursor that it reads from or moves.
+    pub fn fetches(&self) -> Option<&str> {
+        self.details.fetches.as_deref()
+    }
+
+    /// The cursor that it closes; `Some(None)` for all of them.
+    pub fn closes(&self) -> Option<Option<&str>> {
+        self.details.closes.as_ref().map(Option::as_deref)
+    }
+
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|one| &**one == tag)
     }

@@ -13,7 +13,9 @@ pub(super) fn tenant_fence(
     caller: &Caller,
     moment: &Moment<'_>,
 ) -> Option<Finding> {
-    if statement.verb == Verb::Empty {
+    // What a cursor reads was proven when it was declared.
+    let fetched = statement.fetches().is_some() && statement.verb != Verb::Fetch;
+    if statement.verb == Verb::Empty || fetched {
         return None;
     }
     let Some(reading) = statement.blocks.reading() else {

@@ -1,7 +1,7 @@
 //! Plays the messages of one session past a policy, for the tools; it never keeps a message that was refused.
 
 use super::StatementView;
-use crate::{Binds, Caller, Dialect, Facts, Moment, Policy};
+use crate::{Binds, ByName, Caller, Dialect, Facts, Moment, Policy};
 use clyra_spec::{KillLevel, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(super) fn play(
         let facts = Arc::new(Facts::of(dialect, message.as_bytes()));
         let moment = Moment { path_changed: session.path_changed, binds: Binds::Later, ..*moment };
         let decision =
-            policy.decide_at(caller, &facts, KillLevel::Observe, &moment, &|name| session.prepared(name));
+            policy.decide_at(caller, &facts, KillLevel::Observe, &moment, &|name| session.named(name));
         played.statements.extend(facts.statements.iter().map(StatementView::of));
         if decision.verdict != Verdict::Allow {
             played.verdict = Verdict::Deny;
@@ -64,16 +64,21 @@ pub(super) fn play(
     played
 }
 
-/// The prepared statements of a session that is only played through.
+/// The prepared statements and cursors of a session that is only played through.
 #[derive(Default)]
 struct Session {
     prepared: BTreeMap<Box<str>, Arc<Facts>>,
+    cursors: BTreeMap<Box<str>, Arc<Facts>>,
     path_changed: bool,
 }
 
 impl Session {
-    fn prepared(&self, name: &str) -> Option<Arc<Facts>> {
-        self.prepared.get(name).map(Arc::clone)
+    fn named(&self, name: ByName<'_>) -> Option<Arc<Facts>> {
+        match name {
+            ByName::Statement(name) => self.prepared.get(name),
+            ByName::Cursor(name) => self.cursors.get(name),
+        }
+        .map(Arc::clone)
     }
 
     fn after(&mut self, facts: &Arc<Facts>) {
@@ -83,6 +88,14 @@ impl Session {
                 Some(Some(name)) => _ = self.prepared.remove(name),
                 Some(None) => self.prepared.clear(),
                 None => {}
+            }
+            match statement.closes() {
+                Some(Some(name)) => _ = self.cursors.remove(name),
+                Some(None) => self.cursors.clear(),
+                None => {}
+            }
+            if let Some((name, _)) = statement.declares() {
+                self.cursors.insert(name.into(), Arc::clone(facts));
             }
             if let Some(name) = &statement.prepares {
                 self.prepared.insert(name.clone(), Arc::clone(facts));

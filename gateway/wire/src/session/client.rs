@@ -290,7 +290,7 @@ impl<P: Clone, T> Session<P, T> {
     }
 
     /// What an `Execute` of this portal will run.
-    fn to_run(&self, name: &[u8]) -> Option<P> {
+    pub fn to_run(&self, name: &[u8]) -> Option<P> {
         let coming = self.expects.iter().rev().find_map(|expect| match expect {
             Expect::Bind { portal, prepared } if **portal == *name => Some(prepared.clone()),
             _ => None,
