@@ -66,10 +66,11 @@ impl Scene {
         self.house.through(&format!("user=ann password=pw {options}")).await.unwrap()
     }
 
-    /// Sessions of the gateway at the server.
+    /// Sessions of the gateway's pools at the server.
     async fn sessions(&self) -> i64 {
         let own = self.house.directly().await.unwrap();
-        let count = "select count(*) from pg_stat_activity where usename = 'app'";
+        let count = "select count(*) from pg_stat_activity \
+            where usename = 'app' and application_name <> 'clyra catalog'";
         own.query_one(count, &[]).await.unwrap().get(0)
     }
 }
