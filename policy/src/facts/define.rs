@@ -1,6 +1,6 @@
 //! Reads statements that define structure and rights: their verbs, tables and inner queries; unknown kinds stop it.
 
-use super::gather::{Gather, OUTSIDE, Stop, all_of};
+use super::gather::{Gather, OUTSIDE, Stop, all_of, beside, dotted};
 use super::query::{created, drain, visit_all, write};
 use super::utility::{later, read, statement as any_statement, write_parts};
 use super::{Setting, session, shape};
@@ -190,6 +190,12 @@ fn element<'a>(gather: &mut Gather<'a>, node: Node<'a>) {
 fn column<'a>(gather: &mut Gather<'a>, column: &'a ColumnDef) {
     gather.visit(column.raw_default(), OUTSIDE);
     column.constraints().iter().for_each(|one| element(gather, one));
+    let mut parts = column.type_name().into_iter().flat_map(|name| name.names().iter());
+    let last = parts.next_back().and_then(|part| part.sval());
+    // Its default calls the function for a sequence that is made with it.
+    if last.is_some_and(|last| SERIALS.contains(&last)) {
+        gather.functions.add("nextval".to_owned());
+    }
 }
 
 fn constraint<'a>(gather: &mut Gather<'a>, one: &'a Constraint) {
@@ -294,11 +300,17 @@ fn grant(gather: &mut Gather<'_>, grant: &GrantStmt) {
 
 fn rename<'a>(gather: &mut Gather<'a>, rename: &'a RenameStmt) {
     write(gather, rename.relation());
-    if rename.rename_type == ObjectType::OBJECT_ROLE {
-        gather.note(Verb::Grant);
-    }
-    if rename.rename_type == ObjectType::OBJECT_SCHEMA {
-        schema(gather, rename.subname());
+    match (rename.rename_type, rename.relation(), rename.newname()) {
+        (ObjectType::OBJECT_ROLE, ..) => gather.note(Verb::Grant),
+        (ObjectType::OBJECT_SCHEMA, _, name) => {
+            schema(gather, rename.subname());
+            schema(gather, name);
+        }
+        // Its new name is one that rules may be about, too.
+        (kind, Some(table), Some(name)) if is_relation(kind) => {
+            gather.writes.add(beside(table, name));
+        }
+        _ => {}
     }
 }
 
@@ -418,6 +430,11 @@ fn on_object(gather: &mut Gather<'_>, node: Node<'_>) {
         _ => return,
     };
     write(gather, relation);
+    if let (Node::AlterObjectSchemaStmt(one), Some(table)) = (node, relation)
+        && let (Some(schema), Some(name)) = (one.newschema(), table.relname())
+    {
+        gather.writes.add(dotted(schema, name).into());
+    }
     match kind {
         kind if is_relation(kind) => write_parts(gather, object, false),
         kind if is_on_relation(kind) => write_parts(gather, object, true),
@@ -448,3 +465,6 @@ fn is_on_relation(kind: ObjectType::Type) -> bool {
             | ObjectType::OBJECT_POLICY
     )
 }
+
+/// Types that are columns with a sequence of their own.
+const SERIALS: [&str; 6] = ["bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"];

@@ -216,6 +216,11 @@ pub(crate) fn dotted(schema: &str, name: &str) -> Box<str> {
     join([schema, name].into_iter()).into()
 }
 
+/// Another name in the schema of a table.
+pub(super) fn beside(table: &RangeVar, name: &str) -> String {
+    join(table.schemaname().into_iter().chain([name]))
+}
+
 /// The last two parts of a dotted name.
 pub(super) fn name_of_parts<'n>(parts: impl DoubleEndedIterator<Item = Node<'n>>) -> String {
     let mut last: Vec<&str> = parts.rev().filter_map(Node::as_str).take(2).collect();
