@@ -9,6 +9,7 @@ mod lexer;
 mod names;
 mod parse;
 mod second;
+mod simple;
 mod statement;
 mod walk;
 

@@ -2,6 +2,7 @@
 
 use super::Dialect;
 use super::lexer::{Kind, Place, Token};
+use super::simple::{self, Simple};
 use crate::facts::Problem;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{BigQueryDialect, DatabricksDialect, Dialect as Grammar, SnowflakeDialect};
@@ -10,11 +11,21 @@ use sqlparser::tokenizer::{self, TokenWithSpan, Tokenizer, Whitespace};
 
 /// A statement, and where it stands.
 pub(super) struct Piece<'t> {
-    pub(super) statement: Statement,
+    pub(super) body: Body,
     pub(super) start: usize,
     pub(super) end: usize,
+    /// The character at which it begins, from 1.
+    pub(super) position: usize,
     /// Its tokens, without comments.
     pub(super) tokens: Vec<&'t Token>,
+}
+
+/// How a statement was read.
+pub(super) enum Body {
+    /// By the parser.
+    Parsed(Box<Statement>),
+    /// By its words.
+    Simple(Simple),
 }
 
 /// Refuses what would cost too much to read: depth of brackets, length of chains, number of tokens.
@@ -67,6 +78,11 @@ pub(super) fn pieces<'t>(
         .map_err(|error| Problem::at(&error.message, sql, byte_of(sql, place(error.location))))?;
     agree(sql, tokens, &theirs)?;
     let words: Vec<&'t Token> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
+    let at = |next: &TokenWithSpan| match next.token {
+        tokenizer::Token::EOF => words.len(),
+        _ => words.partition_point(|token| token.from < place(next.span.start)),
+    };
+    let (mut counted, mut position) = (0, 1);
     let mut parser =
         Parser::new(grammar).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(theirs);
     let mut pieces = Vec::new();
@@ -76,21 +92,67 @@ pub(super) fn pieces<'t>(
         if first.token == tokenizer::Token::EOF {
             return Ok(pieces);
         }
-        let start = byte_of(sql, place(first.span.start));
-        let statement =
-            parser.parse_statement().map_err(|error| Problem::at(&in_words(&error), sql, start))?;
+        if pieces.len() == STATEMENTS_MAX {
+            return Err(Problem::ours(&format!("more than {STATEMENTS_MAX} statements in a message")));
+        }
+        let begin = at(&first);
+        let start = words.get(begin).map_or(sql.len(), |token| token.start);
+        position += sql.get(counted..start).unwrap_or_default().chars().count();
+        counted = start;
+        let parsed = parser.parse_statement();
         let next = parser.peek_token();
-        let end = match next.token {
-            tokenizer::Token::EOF => sql.len(),
-            tokenizer::Token::SemiColon => byte_of(sql, place(next.span.start)),
-            _ => {
-                let at = byte_of(sql, place(next.span.start));
-                return Err(Problem::at("text behind the end of a statement", sql, at));
+        let ends = matches!(next.token, tokenizer::Token::EOF | tokenizer::Token::SemiColon);
+        let (body, finish) = match parsed {
+            Ok(statement) if ends => (Body::Parsed(Box::new(statement)), at(&next)),
+            parsed => {
+                let rest = words.get(begin..).unwrap_or_default();
+                let length =
+                    rest.iter().position(|token| token.kind == Kind::Sign(b';')).unwrap_or(rest.len());
+                let Some(simple) = simple::read(dialect, sql, rest.get(..length).unwrap_or_default()) else {
+                    return Err(unread(sql, start, parsed.err(), &words, at(&next)));
+                };
+                skip(&mut parser, words.get(begin + length).map(|token| token.from));
+                (Body::Simple(simple), begin + length)
             }
         };
-        let inside = |token: &&&Token| token.start >= start && token.end <= end;
-        let tokens = words.iter().filter(inside).copied().collect();
-        pieces.push(Piece { statement, start, end, tokens });
+        let end = words.get(finish).map_or(sql.len(), |token| token.start);
+        let tokens = words.get(begin..finish).unwrap_or_default().to_vec();
+        pieces.push(Piece { body, start, end, position, tokens });
+    }
+}
+
+/// Why a statement was read neither by the parser nor by its words.
+fn unread(
+    sql: &str,
+    start: usize,
+    error: Option<sqlparser::parser::ParserError>,
+    words: &[&Token],
+    next: usize,
+) -> Problem {
+    match error {
+        Some(error) => Problem::at(&in_words(&error), sql, start),
+        None => {
+            let at = words.get(next).map_or(sql.len(), |token| token.start);
+            Problem::at("text behind the end of a statement", sql, at)
+        }
+    }
+}
+
+/// Moves the parser to the semicolon at a place, before which or behind which it stands, or to the end.
+fn skip(parser: &mut Parser<'_>, semicolon: Option<Place>) {
+    let is_behind = |next: &TokenWithSpan, there: Place| {
+        next.token == tokenizer::Token::EOF || place(next.span.start) > there
+    };
+    while semicolon.is_some_and(|there| is_behind(&parser.peek_token(), there)) {
+        parser.prev_token();
+    }
+    loop {
+        let next = parser.peek_token();
+        let there = semicolon.is_some_and(|there| place(next.span.start) >= there);
+        if there || next.token == tokenizer::Token::EOF {
+            return;
+        }
+        parser.advance_token();
     }
 }
 
@@ -204,6 +266,8 @@ const LINKS: [&str; 20] = [
 ];
 /// Most words and signs of a message.
 const TOKENS_MAX: usize = 1_000_000;
+/// Most statements of a message.
+const STATEMENTS_MAX: usize = 10_000;
 /// Deepest brackets; some are read again for each level.
 const DEPTH_MAX: usize = 60;
 /// Most operators in one expression, which are levels of its tree.

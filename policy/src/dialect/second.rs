@@ -5,7 +5,7 @@ use super::lexer::Kind;
 use super::parse::Piece;
 use std::collections::BTreeSet;
 
-/// The byte of a name behind FROM, JOIN or INTO that was not met in the tree: words that read otherwise hide it.
+/// The byte of a name behind FROM, JOIN, INTO or TABLE that was not met in the tree: words that read otherwise hide it.
 pub(super) fn overlooked(sql: &str, piece: &Piece<'_>, met: &BTreeSet<String>) -> Option<usize> {
     let text =
         |at: usize| piece.tokens.get(at).and_then(|token| sql.get(token.start..token.end)).unwrap_or("");
@@ -16,7 +16,7 @@ pub(super) fn overlooked(sql: &str, piece: &Piece<'_>, met: &BTreeSet<String>) -
         match token.kind {
             Kind::Sign(b'(') => open.push(at.checked_sub(1).map(lower).unwrap_or_default()),
             Kind::Sign(b')') => _ = open.pop(),
-            Kind::Word if matches!(lower(at).as_str(), "from" | "join" | "into") => {}
+            Kind::Word if matches!(lower(at).as_str(), "from" | "into" | "join" | "table") => {}
             _ => continue,
         }
         if token.kind != Kind::Word {
@@ -62,6 +62,6 @@ pub(super) fn shape(sql: &str, piece: &Piece<'_>) -> Vec<u8> {
 
 /// Functions in whose brackets FROM stands before a value.
 const TAKES_FROM: [&str; 7] = ["extract", "ltrim", "overlay", "rtrim", "substr", "substring", "trim"];
-/// Key words behind FROM, JOIN or INTO that are no names.
-const NO_NAMES: [&str; 9] =
-    ["as", "if", "lateral", "overwrite", "select", "table", "unnest", "values", "with"];
+/// Key words behind FROM, JOIN, INTO or TABLE that are no names.
+const NO_NAMES: [&str; 11] =
+    ["as", "from", "if", "function", "lateral", "overwrite", "select", "table", "unnest", "values", "with"];

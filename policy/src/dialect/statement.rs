@@ -1,14 +1,15 @@
 //! What each kind of statement does: verbs, targets, settings. What is not listed here is not understood.
 
+use super::simple::Simple;
 use super::walk::Walk;
 use super::{filter, names};
 use crate::{Setting, SettingValue};
 use clyra_spec::Verb;
 use sqlparser::ast::{
-    AlterTable, AlterTableOperation as Op, Assignment, AssignmentTarget, CopyIntoSnowflakeKind, CreateTable,
-    CreateTableLikeKind, Delete, Expr, FromTable, GrantObjects, Insert, Merge, MergeAction, MergeInsertKind,
-    MergeUpdateKind, ObjectName, ObjectType, Set, Statement, TableFactor, TableObject, TableWithJoins,
-    Update, Use, Value,
+    AlterTable, AlterTableOperation as Op, AlterViewOperation, Assignment, AssignmentTarget, ColumnOption,
+    CopyIntoSnowflakeKind, CreateTable, CreateTableLikeKind, Delete, Expr, FromTable, GrantObjects, Insert,
+    Merge, MergeAction, MergeInsertKind, MergeUpdateKind, ObjectName, ObjectType, RenameTableNameKind, Set,
+    Statement, TableConstraint, TableFactor, TableObject, TableWithJoins, Update, Use, Value,
 };
 
 type Said = Result<(), &'static str>;
@@ -62,6 +63,22 @@ pub(super) fn statement(walk: &mut Walk, one: &Statement) -> Said {
             .or_else(|| files(walk, one))
             .unwrap_or(Err(UNKNOWN)),
     }
+}
+
+/// Notes what a statement does that was read by its words.
+pub(super) fn simple(walk: &mut Walk, one: &Simple) -> Said {
+    one.verbs.iter().for_each(|verb| walk.note(*verb));
+    if one.file {
+        walk.file();
+    }
+    walk.details.keeps_code |= one.code;
+    for name in &one.writes {
+        match one.verbs.contains(&Verb::Truncate) {
+            true => walk.target(Verb::Truncate, name, None)?,
+            false => walk.touch(name, true)?,
+        }
+    }
+    one.reads.iter().try_for_each(|name| walk.touch(name, false))
 }
 
 fn noted(walk: &mut Walk, verb: Verb) -> Said {
@@ -205,7 +222,19 @@ fn create_table(walk: &mut Walk, create: &CreateTable) -> Said {
     if let Some(CreateTableLikeKind::Plain(like) | CreateTableLikeKind::Parenthesized(like)) = &create.like {
         walk.touch(&like.name, false)?;
     }
-    create.clone.iter().try_for_each(|name| walk.touch(name, false))
+    create.clone.iter().try_for_each(|name| walk.touch(name, false))?;
+    create.constraints.iter().try_for_each(|one| constraint(walk, one))?;
+    let options = create.columns.iter().flat_map(|column| &column.options);
+    options.into_iter().try_for_each(|one| referred(walk, &one.option))
+}
+
+/// The table that a foreign key refers to.
+fn constraint(walk: &mut Walk, one: &TableConstraint) -> Said {
+    if let TableConstraint::ForeignKey(key) = one { walk.touch(&key.foreign_table, false) } else { Ok(()) }
+}
+
+fn referred(walk: &mut Walk, one: &ColumnOption) -> Said {
+    if let ColumnOption::ForeignKey(key) = one { walk.touch(&key.foreign_table, false) } else { Ok(()) }
 }
 
 fn alter_table(walk: &mut Walk, alter: &AlterTable) -> Said {
@@ -218,10 +247,14 @@ fn alter_table(walk: &mut Walk, alter: &AlterTable) -> Said {
         match operation {
             Op::SwapWith { table_name } => walk.touch(table_name, true)?,
             Op::DropColumn { .. } => walk.also(Verb::Drop),
-            Op::RenameTable { .. }
-            | Op::AddConstraint { .. }
-            | Op::DropConstraint { .. }
-            | Op::AddColumn { .. }
+            Op::RenameTable { table_name: RenameTableNameKind::As(name) | RenameTableNameKind::To(name) } => {
+                walk.touch(name, true)?;
+            }
+            Op::AddConstraint { constraint: one, .. } => constraint(walk, one)?,
+            Op::AddColumn { column_def, .. } => {
+                column_def.options.iter().try_for_each(|one| referred(walk, &one.option))?;
+            }
+            Op::DropConstraint { .. }
             | Op::RenameColumn { .. }
             | Op::ChangeColumn { .. }
             | Op::ModifyColumn { .. }
@@ -270,7 +303,13 @@ fn smaller(walk: &mut Walk, one: &Statement) -> Option<Said> {
         Statement::AlterView(view) => {
             walk.note(Verb::Alter);
             walk.later = true;
-            walk.touch(&view.name, true)
+            walk.touch(&view.name, true).and_then(|()| match &view.operation {
+                AlterViewOperation::RenameTo { new_name } => walk.touch(new_name, true),
+                AlterViewOperation::SetSchema { .. } => {
+                    Err("a form of ALTER VIEW that has no facts in this dialect")
+                }
+                _ => Ok(()),
+            })
         }
         Statement::CreateSchema { clone: None, .. } | Statement::CreateDatabase { clone: None, .. } => {
             noted(walk, Verb::Create)
@@ -439,4 +478,5 @@ fn files(walk: &mut Walk, one: &Statement) -> Option<Said> {
     })
 }
 
-const UNKNOWN: &str = "a statement that has no facts in this dialect";
+/// Why a statement has no facts that is not listed here.
+pub(super) const UNKNOWN: &str = "a statement that has no facts in this dialect";

@@ -80,6 +80,58 @@ fn queries_and_changes() {
         (BigQuery, "select * from `ds.events_*`", "select r:ds.* #:wildcard_table"),
         (BigQuery, "update ds.t set a = 1 where true", "update w:ds.t #:no_where"),
         (BigQuery, "select 1; drop table ds.t", "select | drop w:ds.t"),
+        (
+            Snowflake,
+            "create table a (b int references c, foreign key (b) references d (e))",
+            "create r:c,d w:a",
+        ),
+        (Databricks, "alter table a.t rename to a.u", "alter w:a.t,a.u"),
+        (Snowflake, "select * from @s/x (file_format => 'f')", "server r:@s/x #:copy_file"),
+        (Databricks, "insert overwrite table a table secrets", "truncate r:secrets w:a #:no_where"),
+        (Databricks, "with s as (select 1) select * from s union all table s", "select"),
+    ]);
+}
+
+#[test]
+fn statements_that_are_read_by_their_words() {
+    check(&[
+        (Databricks, "vacuum c.s.t retain 168 hours; drop table u", "maintain w:c.s.t | drop w:u"),
+        (
+            Databricks,
+            "drop table u; optimize t zorder by (a); analyze table t compute statistics",
+            "drop w:u | maintain w:t | maintain w:t",
+        ),
+        (Databricks, "copy into t from '/x' fileformat = csv", "server w:t #:copy_file"),
+        (Databricks, "describe history t", "show r:t"),
+        (Databricks, "restore table t to version as of 1", "alter w:t"),
+        (Databricks, "create or replace table t shallow clone u version as of 2", "drop r:u w:t"),
+        (Databricks, "create table t deep clone u location '/x'", "server r:u w:t #:copy_file"),
+        (Databricks, "cache table t", "maintain r:t"),
+        (Snowflake, "create or replace stream s on table \"T\" append_only = true", "drop r:t w:s"),
+        (Snowflake, "alter warehouse w suspend; select * from t", "alter | select r:t"),
+        (Snowflake, "alter table t add a int, b int", "alter w:t"),
+        (Snowflake, "get @~/x 'file:///y'", "server #:copy_file"),
+        (BigQuery, "create table ds.t copy my-proj.ds.u", "create r:my-proj.ds.u w:ds.t"),
+        (
+            BigQuery,
+            "load data overwrite ds.t from files (uris = ['gs://x'])",
+            "server w:ds.t #:copy_file,no_where",
+        ),
+    ]);
+    let kept = "create task x schedule = '1 minute' as delete from secrets; drop table t";
+    assert_eq!(told(Snowflake, kept), "create | drop w:t");
+    assert!(Facts::of(Snowflake, kept.as_bytes()).statements[0].details.keeps_code);
+    refused(&[
+        (Databricks, "vacuum t select * from secrets"),
+        (Databricks, "vacuum t retain (table secrets) hours"),
+        (Databricks, "cache table c as select * from secrets"),
+        (Databricks, "copy into t from (select * from secrets)"),
+        (Databricks, "describe history t garbage"),
+        (Databricks, "vacuum 'x'"),
+        (Snowflake, "alter table t add a int references secrets, b int"),
+        (Snowflake, "alter table t add a int, b int default (select max(c) from secrets)"),
+        (Snowflake, "create stream s on table t at (statement => (select 1))"),
+        (BigQuery, "create table ds.t copy ds.u as select * from secrets"),
     ]);
 }
 
@@ -107,6 +159,20 @@ fn known_blind_spots_are_not_understood() {
         all.extend(everywhere.map(|sql| (dialect, sql)));
     }
     all.extend([
+        (Snowflake, "table secrets"),
+        (Snowflake, "select 1 union all table secrets"),
+        (Snowflake, "with x as (table secrets) select * from x"),
+        (Snowflake, "select * from u where id in (table secrets)"),
+        (Snowflake, "create table a as table secrets"),
+        (Snowflake, "select * from only secrets"),
+        (Snowflake, "select * from t join final secrets"),
+        (Databricks, "select * from stream secrets"),
+        (Databricks, "select * from stream(secrets)"),
+        (Databricks, "select * from f(table(secrets))"),
+        (Databricks, "select * from f(table secrets)"),
+        (Databricks, "select * from f(x => table(secrets))"),
+        (BigQuery, "select * from f(table secrets)"),
+        (BigQuery, "select * from appends(table ds.secrets, null)"),
         (Snowflake, "select * from identifier('secrets')"),
         (Snowflake, "select * from table('secrets')"),
         (Snowflake, "select * from table($x)"),

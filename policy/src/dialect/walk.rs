@@ -1,7 +1,7 @@
 //! Walks one parsed statement and collects what it touches, with the scopes of its CTEs; what it does not know stops it.
 
-use super::parse::Piece;
-use super::{Dialect, filter, names, second, statement};
+use super::parse::{Body, Piece};
+use super::{Dialect, filter, names, second, simple, statement};
 use crate::blocks::Link;
 use crate::detail::{Details, Names, Plan, Written};
 use crate::facts::{Problem, StatementFacts, digest};
@@ -9,7 +9,8 @@ use crate::{Setting, Target, Verbs};
 use clyra_spec::{Verb, limits::NAMES_MAX};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName,
-    Query, Select, SelectItem, Statement, TableAlias, TableFactor, TableWithJoins, Visit as _, Visitor,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins,
+    Visit as _, Visitor,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -17,15 +18,29 @@ use std::ops::ControlFlow;
 /// The facts of one statement.
 pub(super) fn facts(dialect: Dialect, sql: &str, piece: &Piece<'_>) -> Result<StatementFacts, Problem> {
     let mut walk = Walk::new(dialect);
-    if let ControlFlow::Break(why) = piece.statement.visit(&mut walk) {
-        return Err(Problem::at(why, sql, piece.start));
-    }
-    if let Some(at) = second::overlooked(sql, piece, &walk.met).filter(|_| walk.strongest != Verb::Show) {
-        return Err(Problem::at(
-            "a name behind FROM, JOIN or INTO that only one of two readers has seen",
-            sql,
-            at,
-        ));
+    let met = match &piece.body {
+        Body::Parsed(statement) => statement.visit(&mut walk),
+        Body::Simple(simple) => told(statement::simple(&mut walk, simple)),
+    };
+    match met {
+        // What the parser knows may have no facts but those of its words.
+        ControlFlow::Break(statement::UNKNOWN) => {
+            walk = Walk::new(dialect);
+            let simple = simple::read(dialect, sql, &piece.tokens).ok_or(statement::UNKNOWN);
+            simple
+                .and_then(|simple| statement::simple(&mut walk, &simple))
+                .map_err(|why| Problem::at(why, sql, piece.start))?;
+        }
+        ControlFlow::Break(why) => return Err(Problem::at(why, sql, piece.start)),
+        // Names behind SHOW may be those of anything; a simple form has no query in it.
+        ControlFlow::Continue(()) if walk.strongest == Verb::Show => {}
+        ControlFlow::Continue(()) if matches!(piece.body, Body::Simple(_)) => {}
+        ControlFlow::Continue(()) => {
+            if let Some(at) = second::overlooked(sql, piece, &walk.met) {
+                let why = "a name behind FROM, JOIN, INTO or TABLE that only one of two readers has seen";
+                return Err(Problem::at(why, sql, at));
+            }
+        }
     }
     Ok(walk.into_facts(sql, piece))
 }
@@ -103,7 +118,7 @@ impl Walk {
 
     /// A table that is read, unless a CTE in sight has its name.
     pub(super) fn read(&mut self, name: &ObjectName) -> Result<(), &'static str> {
-        let [sqlparser::ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
             return self.touch(name, false);
         };
         let key = names::key(self.dialect, ident);
@@ -167,8 +182,11 @@ impl Walk {
     pub(super) fn function(&mut self, name: &ObjectName) -> Result<(), &'static str> {
         self.skip.insert(address(name));
         let plain = names::plain(name).ok_or("a function whose name is computed")?;
-        if plain == "identifier" {
-            return Err("IDENTIFIER(…), which can be any name");
+        match plain.as_str() {
+            "identifier" => return Err("IDENTIFIER(…), which can be any name"),
+            "table" | "stream" => return Err("a function whose argument is a table"),
+            "directory" => self.file(),
+            _ => {}
         }
         self.meet(&plain);
         self.functions.add(&plain);
@@ -232,7 +250,6 @@ impl Walk {
         let listed = |names: &Names| names.iter().take(NAMES_MAX).map(Into::into).collect();
         let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         self.details.message_bytes = number(sql.len());
-        let before = sql.get(..piece.start).unwrap_or_default();
         StatementFacts {
             verb: self.strongest,
             verbs: self.verbs,
@@ -244,7 +261,7 @@ impl Walk {
             settings: self.settings.into(),
             shape: digest(&second::shape(sql, piece)),
             span: (number(piece.start), number(piece.end - piece.start)),
-            position: number(before.chars().count()).saturating_add(1),
+            position: number(piece.position),
             prepares: None,
             executes: None,
             deallocates: None,
@@ -293,7 +310,7 @@ impl Visitor for Walk {
             return ControlFlow::Break("a query that goes on behind a pipe");
         }
         self.scopes.push(scope);
-        ControlFlow::Continue(())
+        told(self.tables(&query.body))
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
@@ -331,14 +348,15 @@ impl Visitor for Walk {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
         told(match factor {
             TableFactor::Table { json_path: Some(_), .. } => Err("a path into a table"),
+            TableFactor::Table { name, args: Some(_), alias, .. } if names::is_file(self.dialect, name) => {
+                self.labels_of(alias.as_ref());
+                self.touch(name, false)
+            }
             TableFactor::Table { name, args: Some(_), alias, .. } => {
                 self.labels_of(alias.as_ref());
                 self.function(name)
             }
-            TableFactor::Table { name, alias, .. } => {
-                self.alias(name, alias.as_ref());
-                Ok(())
-            }
+            TableFactor::Table { name, alias, .. } => self.table(name, alias.as_ref()),
             TableFactor::Function { name, alias, .. } => {
                 self.labels_of(alias.as_ref());
                 self.function(name)
@@ -393,6 +411,35 @@ impl Visitor for Walk {
 }
 
 impl Walk {
+    /// Tables that are whole queries, as in `TABLE t`, which no visitor meets.
+    fn tables(&mut self, body: &SetExpr) -> Result<(), &'static str> {
+        match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                self.tables(left)?;
+                self.tables(right)
+            }
+            SetExpr::Table(table) if self.dialect == Dialect::Databricks => {
+                let parts = table.schema_name.iter().chain(&table.table_name).cloned();
+                self.stars = true;
+                self.read(&ObjectName::from(parts.collect::<Vec<Ident>>()))
+            }
+            SetExpr::Table(_) => Err("TABLE as a query, which this dialect does not have"),
+            _ => Ok(()),
+        }
+    }
+
+    /// A table in FROM. A word that could be one of the dialect's own before the table's name is none.
+    fn table(&mut self, name: &ObjectName, alias: Option<&TableAlias>) -> Result<(), &'static str> {
+        let word = names::plain(name).unwrap_or_default();
+        let bare =
+            matches!(name.0.as_slice(), [ObjectNamePart::Identifier(one)] if one.quote_style.is_none());
+        if bare && alias.is_some() && NO_TABLES.contains(&word.as_str()) {
+            return Err("a word in FROM that may belong to the name behind it");
+        }
+        self.alias(name, alias);
+        Ok(())
+    }
+
     fn labels_of(&mut self, alias: Option<&TableAlias>) {
         if let Some(alias) = alias {
             self.met.insert(names::label(&alias.name));
@@ -443,5 +490,7 @@ fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
     }
 }
 
+/// Words that some server has before the name of a table.
+const NO_TABLES: [&str; 8] = ["changes", "final", "lateral", "live", "only", "snapshot", "stream", "table"];
 /// An EXPLAIN, the statement in it, and changes inside queries.
 const STATEMENTS_MAX: usize = 8;
