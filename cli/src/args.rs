@@ -13,6 +13,7 @@ use crate::{
         kill::{self, KillVerb},
         policy::{self, PolicyVerb},
         recorder::{self, RecorderVerb},
+        rollup::{self, RollupArgs},
         run::{self, RunArgs, RunIdVerb},
         shell::{self, Completion, ManArgs},
         status::{self, StatusArgs},
@@ -61,6 +62,14 @@ Examples:
     /// Run a recorder by itself, check its files, make its index anew
     #[command(subcommand)]
     Recorder(RecorderVerb),
+    /// Make the daily rollup of every day that is over and has none: counts, signed, linked to the day before
+    #[command(after_help = "\
+Files: DIR/rollup/DAY.json and DAY.csv, for each UTC day from the log's first on, also where nothing happened. Run it once a day.
+`clyra-verify rollup DIR/rollup --log DIR/log --trust FILE` counts again.
+
+Example:
+  clyra rollup --data clyra-data/recorder")]
+    Rollup(RollupArgs),
     /// Run a command whose statements become one run
     Run(RunArgs),
     /// Make and close run ids
@@ -89,6 +98,7 @@ impl Verb {
             Self::Keygen(args) => sign::keygen(&args),
             Self::Bundle(verb) => bundle::run(verb).await,
             Self::Recorder(verb) => recorder::run(verb).await,
+            Self::Rollup(args) => rollup::run(args).await,
             Self::Run(args) => run::run(args).await,
             Self::RunId(verb) => run::run_id(verb).await,
             Self::Status(args) => status::run(args).await,

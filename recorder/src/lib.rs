@@ -36,6 +36,7 @@ mod index;
 mod intake;
 mod log;
 mod recorder;
+mod rollup;
 #[cfg(test)]
 mod sample;
 mod shelf;
@@ -45,3 +46,4 @@ mod tests;
 pub use error::Error;
 pub use fsck::{Fault, Health, fsck, reindex};
 pub use recorder::{Recorder, Settings};
+pub use rollup::{Made, rollup};

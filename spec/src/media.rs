@@ -18,6 +18,9 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// Predicate of a bundle's manifest.
 pub const BUNDLE_PREDICATE: &str = "https://clyra.dev/spec/bundle/v1";
 
+/// Predicate of a rollup.
+pub const ROLLUP_PREDICATE: &str = "https://clyra.dev/spec/rollup/v1";
+
 /// The files of a bundle, in the order in which the container holds them (sorted by name).
 pub const BUNDLE_FILES: [&str; 6] =
     ["SPEC.txt", "checkpoint", "entries.jsonl", "keys.jsonl", "manifest.dsse.json", "proofs.jsonl"];

@@ -4,6 +4,7 @@ pub(crate) mod bundle;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod recorder;
+pub(crate) mod rollup;
 pub(crate) mod run;
 pub(crate) mod shell;
 pub(crate) mod status;

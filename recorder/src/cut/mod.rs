@@ -1,7 +1,7 @@
 //! Cutting the bundle of one run out of the published log. It looks only at an entry's envelope.
 
 pub(crate) mod face;
-mod paths;
+pub(crate) mod paths;
 
 use crate::Error;
 use crate::index::{Index, Spot};

@@ -4,19 +4,19 @@ use crate::Error;
 use crate::shelf::store::Store;
 use crate::shelf::tiles::{self, TILE};
 use clyra_seal::Hash;
-use clyra_seal::merkle::{Levels, node_hash};
+use clyra_seal::merkle::{self, Levels, node_hash};
 use std::collections::BTreeMap;
 
 /// Paths in the tree of one published size.
 #[derive(Debug)]
-pub(super) struct Paths<'s> {
+pub(crate) struct Paths<'s> {
     store: &'s Store,
     size: u64,
     cache: BTreeMap<(usize, u64), Levels>,
 }
 
 impl<'s> Paths<'s> {
-    pub(super) fn new(store: &'s Store, size: u64) -> Self {
+    pub(crate) fn new(store: &'s Store, size: u64) -> Self {
         Self { store, size, cache: BTreeMap::new() }
     }
 
@@ -33,6 +33,36 @@ impl<'s> Paths<'s> {
                 path.push(self.root(low, middle)?);
                 low = middle;
             }
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// Root over the first `size` entries, which are published.
+    pub(crate) fn root_at(&mut self, size: u64) -> Result<Hash, Error> {
+        if size == 0 { Ok(merkle::root(&[])) } else { self.root(0, size) }
+    }
+
+    /// Nodes that lead from the root of the first `old` entries to the newest one (RFC 6962 §2.1.2).
+    pub(crate) fn consistency(&mut self, old: u64) -> Result<Vec<Hash>, Error> {
+        let (mut low, mut high) = (0, self.size);
+        let mut path = Vec::new();
+        if old == 0 || old >= high {
+            return Ok(path);
+        }
+        while high > old {
+            let middle = low + split(high - low);
+            if old <= middle {
+                path.push(self.root(middle, high)?);
+                high = middle;
+            } else {
+                path.push(self.root(low, middle)?);
+                low = middle;
+            }
+        }
+        // The old root itself is known to who asks.
+        if low > 0 {
+            path.push(self.root(low, high)?);
         }
         path.reverse();
         Ok(path)

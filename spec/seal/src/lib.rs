@@ -31,6 +31,7 @@ pub mod canonical;
 mod error;
 pub mod fingerprint;
 pub mod merkle;
+pub mod rollup;
 pub mod sign;
 
 pub use bundle::container;

@@ -139,7 +139,7 @@ fn lines(content: &[u8]) -> Result<Vec<&[u8]>, Doubt> {
 }
 
 /// `1 entry`, `2 entries`.
-fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
+pub(crate) fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
     let number = number.into();
     format!("{number} {}", if number == 1 { one } else { many })
 }

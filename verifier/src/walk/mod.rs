@@ -1,6 +1,6 @@
 //! Walks a whole log on disk (spec page `log.md`): every entry, every tile, every batch; it writes and repairs nothing.
 
-mod tiles;
+pub(crate) mod tiles;
 
 use self::tiles::{Tiles, WIDTH};
 use crate::check::{Batch, follows, open, wide};
