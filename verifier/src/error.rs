@@ -25,6 +25,25 @@ pub enum Error {
         /// The bound.
         max: u64,
     },
+    /// A file of the witness could not be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Unwritten {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{addr}`: {source}")]
+    Listen {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What a witness was given, or what it holds, is not sound.
+    #[error("{0}")]
+    Witness(String),
     /// The trust file does not follow the trust page of the spec.
     #[error("trust file, line {line}: {flaw}")]
     Trust {

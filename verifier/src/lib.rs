@@ -36,17 +36,21 @@ mod check;
 mod error;
 mod json;
 mod name;
+mod quorum;
 mod read;
 mod report;
+mod rollup;
 mod say;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod walk;
+pub mod witness;
 
 pub use check::{BUNDLE_BYTES_MAX, ENTRIES_MAX, verify_bundle};
 pub use error::Error;
 pub use name::Name;
 pub use report::{Check, Outcome, Report, StreamSummary, Summary};
+pub use rollup::{ROLLUP_CHECKS, verify_rollups};
 pub use trust::Trust;
 pub use walk::{LOG_CHECKS, verify_log};

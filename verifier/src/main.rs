@@ -1,7 +1,10 @@
-//! The command `clyra-verify`: reads files, asks the library, prints the answer; it opens no socket.
+//! The command `clyra-verify`: reads files, asks the library, prints the answer; only as a witness does it listen.
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use clyra_verifier::{Error, LOG_CHECKS, Name, Outcome, Report, Trust, verify_bundle, verify_log};
+use clyra_verifier::witness::{Door, Witness};
+use clyra_verifier::{
+    Error, LOG_CHECKS, Name, Outcome, ROLLUP_CHECKS, Report, Trust, verify_bundle, verify_log, verify_rollups,
+};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,12 +36,50 @@ enum Question {
         #[command(flatten)]
         with: With,
     },
+    /// Check daily rollups: who signed them, that none is missing between them, and that the log adds up to them.
+    Rollup {
+        /// The folder of rollups, or one of them.
+        path: PathBuf,
+        /// The log's folder, to count again; without it nothing more than the chain can be said.
+        #[arg(long)]
+        log: Option<PathBuf>,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Be a witness of logs: sign each checkpoint that goes on from the last one seen, and no other
+    #[command(subcommand)]
+    Witness(WitnessVerb),
     /// List every check with what it proves.
     Checks,
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Subcommand)]
+enum WitnessVerb {
+    /// Answer `POST /add-checkpoint` (C2SP tlog-witness) over plain HTTP until it is ended
+    #[command(after_help = "\
+Prints the `witness` line for trust files first. The key and the last checkpoint of each log stand in --data; what is in there must
+never be set back.
+
+Example:
+  clyra-verify witness serve --name example.org/w1 --data witness --log clyra-log-0a1b2c3d+52a1c9e0+AQ…")]
+    Serve {
+        /// Where to listen.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7380")]
+        listen: std::net::SocketAddr,
+        /// The witness's name, part of its key; a key that is there must have it.
+        #[arg(long)]
+        name: String,
+        /// Folder of the key and of what was seen; made on first use.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Key of a log to watch; may be given more than once.
+        #[arg(long = "log", value_name = "VKEY", required = true)]
+        logs: Vec<String>,
     },
 }
 
@@ -86,6 +127,18 @@ fn answer(question: &Question) -> Result<(String, u8), Error> {
             let report = verify_log(dir, &trust(&with.trust)?)?;
             Ok(told(&report, with.json))
         }
+        Question::Rollup { path, log, with } => {
+            let report = verify_rollups(path, log.as_deref(), &trust(&with.trust)?)?;
+            Ok(told(&report, with.json))
+        }
+        Question::Witness(WitnessVerb::Serve { listen, name, data, logs }) => {
+            let witness = Witness::open(data, name, logs)?;
+            let door = Door::open(*listen)?;
+            let line = format!("witness at http://{}\nwitness {name} {}", door.addr(), witness.vkey());
+            // Whoever started it may have stopped reading; the witness goes on.
+            let _heard = writeln!(io::stdout().lock(), "{line}");
+            door.serve(witness)
+        }
         Question::Checks => Ok((checks(), Outcome::Pass.exit_code())),
         Question::Completions { shell } => {
             let mut script = Vec::new();
@@ -108,6 +161,10 @@ fn checks() -> String {
     }
     text.push_str("\nclyra-verify log");
     for (name, proves) in LOG_CHECKS {
+        text.push_str(&format!("\n  {name:<21} {proves}"));
+    }
+    text.push_str("\n\nclyra-verify rollup");
+    for (name, proves) in ROLLUP_CHECKS {
         text.push_str(&format!("\n  {name:<21} {proves}"));
     }
     text

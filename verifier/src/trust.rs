@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::error::{Flaw, flaw};
+use crate::quorum::Quorum;
 use crate::read::text;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
@@ -13,6 +14,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug)]
 pub struct Trust {
     keys: Vec<(Role, Key)>,
+    quorum: Quorum,
 }
 
 /// What a key may sign.
@@ -39,6 +41,11 @@ pub(crate) struct Key {
 }
 
 impl Trust {
+    /// Who must have seen a checkpoint.
+    pub(crate) fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+
     /// The trusted keys with this role.
     pub(crate) fn keys(&self, role: Role) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(move |(of, _)| *of == role).map(|(_, key)| key)
@@ -50,7 +57,7 @@ impl FromStr for Trust {
 
     fn from_str(content: &str) -> Result<Self, Error> {
         let mut keys: Vec<(Role, Key)> = Vec::new();
-        let mut quorums = 0;
+        let mut quorum = Quorum::default();
         if content.len() > TRUST_BYTES_MAX {
             return Err(Error::Trust {
                 line: 0,
@@ -61,30 +68,43 @@ impl FromStr for Trust {
             let told = |flaw: Flaw| Error::Trust { line: number + 1, flaw: flaw.0 };
             match line_of(line).map_err(told)? {
                 Line::Nothing => {}
-                Line::Quorum => quorums += 1,
-                Line::Key(_, key) if keys.iter().any(|(_, held)| held.point == key.point) => {
+                Line::Quorum(name) => quorum.needs(name).map_err(told)?,
+                Line::Group(name, needs, members) => quorum.group(name, needs, &members).map_err(told)?,
+                Line::Key(_, key) | Line::Witness(_, key)
+                    if keys
+                        .iter()
+                        .map(|(_, held)| held)
+                        .chain(quorum.witnesses())
+                        .any(|held| held.point == key.point) =>
+                {
                     return Err(told(Flaw(format!(
                         "the key of `{}` stands there already, one key has one role",
                         key.id
                     ))));
                 }
                 Line::Key(role, key) => keys.push((role, *key)),
+                Line::Witness(name, key) => quorum.witness(name, *key).map_err(told)?,
             }
         }
         let whole = |flaw: &str| Err(Error::Trust { line: 0, flaw: flaw.to_owned() });
         if !keys.iter().any(|(role, _)| *role == Role::Log) {
             return whole("no `log` line, at least one is needed");
         }
-        if quorums != 1 {
-            return whole("exactly one line `quorum none` is needed");
+        if !quorum.is_said() {
+            return whole("exactly one `quorum` line is needed, as `quorum none`");
         }
-        Ok(Self { keys })
+        Ok(Self { keys, quorum })
     }
 }
 
 impl Key {
     /// Reads `name+hex8+base64(0x01 || point)`.
     pub(crate) fn parse(vkey: &str) -> Result<Self, Flaw> {
+        Self::parse_as(ED25519, vkey)
+    }
+
+    /// Reads `name+hex8+base64(type || point)` of this type.
+    pub(crate) fn parse_as(of: u8, vkey: &str) -> Result<Self, Flaw> {
         let mut parts = vkey.splitn(3, '+');
         let (Some(name), Some(hash), Some(blob)) = (parts.next(), parts.next(), parts.next()) else {
             return flaw(format!("`{vkey}` is not a key, `name+hash+base64` is"));
@@ -93,8 +113,10 @@ impl Key {
             return flaw(format!("`{name}` is not a key name, 1 to 100 of `A-Z a-z 0-9 . _ - /` are"));
         }
         let blob = text::base64(blob).map_err(|flaw| flaw.at(format_args!("key `{name}`")))?;
-        let [0x01, point @ ..] = blob.as_slice() else {
-            return flaw(format!("key `{name}` is not an Ed25519 key, the first byte must be 1"));
+        let Some(point) = blob.strip_prefix(&[of]) else {
+            return flaw(format!(
+                "key `{name}` is not an Ed25519 key of this use, the first byte must be {of}"
+            ));
         };
         let Some(point) =
             <&[u8; 32]>::try_from(point).ok().and_then(|bytes| VerifyingKey::from_bytes(bytes).ok())
@@ -121,29 +143,38 @@ impl Key {
     }
 }
 
-enum Line {
+enum Line<'l> {
     Nothing,
-    Quorum,
+    Quorum(&'l str),
     Key(Role, Box<Key>),
+    Witness(&'l str, Box<Key>),
+    Group(&'l str, &'l str, Vec<&'l str>),
 }
 
-fn line_of(line: &str) -> Result<Line, Flaw> {
+fn line_of(line: &str) -> Result<Line<'_>, Flaw> {
     if line.starts_with('#') {
         return Ok(Line::Nothing);
     }
     let words: Vec<&str> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
     match *words.as_slice() {
         [] => Ok(Line::Nothing),
-        ["quorum", "none"] => Ok(Line::Quorum),
-        ["quorum", other] => flaw(format!("quorum `{other}` is not supported, only `none` is")),
+        ["quorum", name] => Ok(Line::Quorum(name)),
+        ["witness", name, vkey] => Ok(Line::Witness(name, Box::new(Key::parse_as(COSIGNATURE, vkey)?))),
+        ["group", name, needs, ref members @ ..] if !members.is_empty() => {
+            Ok(Line::Group(name, needs, members.to_vec()))
+        }
         ["log", vkey] => Ok(Line::Key(Role::Log, Box::new(Key::parse(vkey)?))),
         ["maker", "gateway", vkey] => Ok(Line::Key(Role::Gateway, Box::new(Key::parse(vkey)?))),
         ["maker", "recorder", vkey] => Ok(Line::Key(Role::Recorder, Box::new(Key::parse(vkey)?))),
         _ => flaw(format!(
-            "`{line}` is not understood, allowed are `log KEY`, `quorum none`, `maker gateway KEY`, `maker recorder KEY` and `#` comments"
+            "`{line}` is not understood, allowed are `log KEY`, `witness NAME KEY`, `group NAME all|any|K MEMBER…`, `quorum NAME|none`, `maker gateway KEY`, `maker recorder KEY` and `#` comments"
         )),
     }
 }
 
+/// Type byte of an Ed25519 key of notes.
+const ED25519: u8 = 0x01;
+/// Type byte of an Ed25519 key of cosignatures.
+pub(crate) const COSIGNATURE: u8 = 0x04;
 /// Longest trust file, in bytes.
 const TRUST_BYTES_MAX: usize = 64 << 10;

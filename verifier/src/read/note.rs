@@ -17,7 +17,7 @@ pub(crate) struct Checkpoint {
 #[derive(Clone, Debug)]
 pub(crate) struct Note<'a> {
     pub(crate) checkpoint: Checkpoint,
-    signed: &'a str,
+    pub(crate) signed: &'a str,
     signatures: Vec<Signature<'a>>,
 }
 
@@ -60,10 +60,46 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Note<'_>, Flaw> {
 }
 
 impl Note<'_> {
-    /// Verifies against the trusted log keys; gives the id of the one that signed.
+    /// Verifies against the trusted log keys, and that the quorum of witnesses has seen it; gives the ids of the log key that
+    /// signed and of the witnesses.
     ///
     /// Signatures by keys that nobody trusts say nothing; one that claims a trusted key and does not hold is a flaw.
     pub(crate) fn verify(&self, trust: &Trust) -> Result<String, Flaw> {
+        let by = self.by_log(trust)?;
+        let witnesses = self.by_witnesses(trust)?;
+        if !trust.quorum().is_met(&witnesses) {
+            let (needed, seen) = (trust.quorum().told(), witnesses.len());
+            return flaw(format!(
+                "the quorum `{}` has not seen it, {seen} witnesses have",
+                text::short(needed)
+            ));
+        }
+        Ok(witnesses.iter().fold(by, |by, id| format!("{by}`, witness `{id}")))
+    }
+
+    /// The trusted witnesses whose cosignature it bears (C2SP cosignature/v1).
+    fn by_witnesses<'t>(&self, trust: &'t Trust) -> Result<Vec<&'t str>, Flaw> {
+        let mut by = Vec::new();
+        for signature in &self.signatures {
+            for key in trust.quorum().witnesses().filter(|key| key.name == signature.name) {
+                let Some((hash, rest)) = signature.blob.split_first_chunk::<4>() else { continue };
+                if *hash != key.hash {
+                    continue;
+                }
+                let holds = rest.split_first_chunk::<8>().is_some_and(|(time, sig)| {
+                    let message = cosigned(self.signed, u64::from_be_bytes(*time));
+                    <&[u8; 64]>::try_from(sig).is_ok_and(|sig| key.signed(message.as_bytes(), sig))
+                });
+                if !holds {
+                    return flaw(format!("the cosignature of `{}` does not hold", key.id));
+                }
+                by.push(key.id.as_str());
+            }
+        }
+        Ok(by)
+    }
+
+    fn by_log(&self, trust: &Trust) -> Result<String, Flaw> {
         let mut by = None;
         for signature in &self.signatures {
             for key in trust.keys(Role::Log).filter(|key| key.name == signature.name) {
@@ -88,6 +124,11 @@ impl Note<'_> {
         }
         by.ok_or_else(|| Flaw("no log key of the trust file signed it".to_owned()))
     }
+}
+
+/// What a witness signs who saw this note text at this time.
+pub(crate) fn cosigned(signed: &str, time: u64) -> String {
+    format!("cosignature/v1\ntime {time}\n{signed}")
 }
 
 fn signature(line: &str) -> Result<Signature<'_>, Flaw> {

@@ -55,6 +55,45 @@ pub(crate) fn climb(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Option<
     (last == 0).then_some(root)
 }
 
+/// Whether the tree with the first root is the beginning of the one with the second (RFC 9162, 2.1.4.2).
+pub(crate) fn grew(first: (u64, Hash), second: (u64, Hash), path: &[Hash]) -> bool {
+    let ((old, old_root), (new, new_root)) = (first, second);
+    if old == new {
+        return path.is_empty() && old_root == new_root;
+    }
+    if old == 0 || old > new {
+        return old == 0 && path.is_empty();
+    }
+    // The old root itself, where it is a node of the new tree, is not in the path.
+    let whole = old.is_power_of_two().then_some(old_root);
+    let mut nodes = whole.iter().chain(path);
+    let (mut here, mut last) = (old - 1, new - 1);
+    while here & 1 == 1 {
+        here >>= 1;
+        last >>= 1;
+    }
+    let Some(start) = nodes.next() else { return false };
+    let (mut before, mut after) = (*start, *start);
+    for sibling in nodes {
+        if last == 0 {
+            return false;
+        }
+        if here & 1 == 1 || here == last {
+            before = node(sibling, &before);
+            after = node(sibling, &after);
+            while here & 1 == 0 && here != 0 {
+                here >>= 1;
+                last >>= 1;
+            }
+        } else {
+            after = node(&after, sibling);
+        }
+        here >>= 1;
+        last >>= 1;
+    }
+    last == 0 && before == old_root && after == new_root
+}
+
 /// The right edge of a growing tree: the roots of its full subtrees, largest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Edge {

@@ -15,15 +15,17 @@ fn each_fault_is_refused_and_told_with_its_line() {
     let log = format!("log {}\n", house.log.vkey());
     let cases = [
         (good.replace("quorum none\n", ""), "quorum none"),
-        (good.replace("quorum none", "quorum none\nquorum none"), "quorum none"),
-        (good.replace("quorum none", "quorum two"), "only `none` is"),
+        (good.replace("quorum none", "quorum none\nquorum none"), "second `quorum`"),
+        (good.replace("quorum none", "quorum two"), "no witness and no group"),
         (good.replace(&log, ""), "no `log` line"),
         (good.clone() + &format!("maker recorder {}\n", house.log.vkey()), "one key has one role"),
         (good.clone() + &log, "one key has one role"),
-        (good.clone() + "witness w k\n", "not understood"),
+        (good.clone() + "witness w k\n", "is not a key"),
+        (good.clone() + &format!("witness w {stranger}\n"), "must be 4"),
+        (good.clone() + "group g any w\n", "no witness and no group"),
         (good.clone() + &format!("maker judge {stranger}\n"), "not understood"),
         (good.replace('\n', "\r\n"), "is not canonical base64"),
-        (good.replace("none\n", "none\r\n"), "only `none` is"),
+        (good.replace("none\n", "none\r\n"), "no witness and no group"),
         (
             good.clone() + &format!("maker gateway {}\n", stranger.replace("stranger", "stronger")),
             "its point gives",
