@@ -36,6 +36,14 @@ clients *ARGS:
 sql-differential *ARGS:
     cargo build -p clyra-cli && python3 tests/sql/differential.py --clyra "$CARGO_TARGET_DIR/debug/clyra" {{ARGS}}
 
+# facts of the warehouses' dialects held against sqlglot's: all statements, a minute
+warehouse-differential *ARGS:
+    cargo build -p clyra-cli && python3 tests/sql/warehouse/differential.py --clyra "$CARGO_TARGET_DIR/debug/clyra" {{ARGS}}
+
+# the judge alone: facts and decisions by time, and with --instructions by instructions
+bench-judge *ARGS:
+    cargo run --release -p clyra-bench -- judge {{ARGS}}
+
 # fuzz the ear or the judge: TARGET is startup, frontend, backend, split_anywhere, sql_facts or sql_dialects (needs cargo-fuzz and a nightly compiler)
 fuzz TARGET *ARGS:
     python3 tests/fuzz/corpora.py unpack {{TARGET}} && cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- {{ARGS}}
