@@ -3,10 +3,12 @@
 
     differential.py --clyra PATH                              everything
     differential.py --clyra PATH --statements 1500 --seed 7   tests chosen by the seed until there are so many
+    differential.py --clyra PATH --own                        our own statements, which need nothing but a server
 
 Of each statement that the server accepts: our grammar reads it; our facts name no fewer relations, written relations,
 functions and users' operators than the server's analysed tree; the verb fits the server's command tag; what reads by
-our facts changes no row; what DDL touches is written by our facts. What differs and must stands in known.txt.
+our facts changes no row; what DDL touches is written by our facts; what the planner touches behind views, rules and
+inheritance is told once the facts have a snapshot of the catalog. What differs and must stands in known.txt.
 
 Exit codes: 0 nothing differs, 1 differences, 2 wrong usage, 3 PostgreSQL's sources cannot be had here.
 """
@@ -30,6 +32,7 @@ import compare  # noqa: E402
 import fetch  # noqa: E402
 import regress  # noqa: E402
 import server_view  # noqa: E402
+from explained import Explained  # noqa: E402
 from fetch import say  # noqa: E402
 from listener import Listener  # noqa: E402
 from stand import Stand, as_postgres  # noqa: E402
@@ -42,7 +45,8 @@ GROUND = ["test_setup"]
 class Watcher:
     """Sees every query on its way, and writes down what differs."""
 
-    def __init__(self, clyra):
+    def __init__(self, clyra, explained):
+        self.explained = explained
         self.judge = subprocess.Popen([clyra, "policy", "facts"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.names, self.test = server_view.Names(), ""
         self.counts = collections.defaultdict(collections.Counter)
@@ -60,16 +64,18 @@ class Watcher:
             return None
         facts = self.facts(text)
         self.total += 1
-        view = None
+        view, plan, how = None, [], None
         usual = link.settings.get("standard_conforming_strings") == "on" and \
             link.settings.get("client_encoding") in ("UTF8", "SQL_ASCII")
         if usual and link.status != "E" and len(facts["statements"]) == 1:
             inner, types = query_in(text)
             view = server_view.analysed(link, self.names, inner, types) if inner else None
+            if view and not types and link.status == "I":
+                plan, how = self.explained.lacking(link, facts, text, inner)
         reads = usual and link.status == "I" and all(set(one["verbs"]) <= compare.READING for one in facts["statements"])
         if reads and self.base is None:
             self.base = server_view.rows_changed(link)
-        return {"sql": text, "facts": facts, "view": view, "reads": reads, "usual": usual}
+        return {"sql": text, "facts": facts, "view": view, "reads": reads, "usual": usual, "plan": plan, "how": how}
 
     def after(self, link, seen, heard):
         if seen is None:
@@ -80,6 +86,7 @@ class Watcher:
         count["seen"] += 1
         if link.status != "I" or not reads:
             self.base = None
+        self.explained.stale |= not reads
         if heard.error:
             count["refused"] += 1
             return
@@ -97,7 +104,8 @@ class Watcher:
             made = [one["oid"] for one in ddl if one["tag"] in heard.tags and one["tag"].startswith("CREATE") and one["oid"]]
             if made and link.status == "I" and not re.search(r"(?i)\b(like|inherits|partition of)\b", seen["sql"]):
                 kept = server_view.kept(link, self.names, made)
-        lacks = compare.missing(facts, seen["sql"], heard.tags, seen["view"], ddl, kept)
+        lacks = compare.missing(facts, seen["sql"], heard.tags, seen["view"], ddl, kept) + seen["plan"]
+        count[seen["how"]] += 1
         base = self.base
         if reads and link.status == "I" and base is not None:
             changed = server_view.rows_changed(link)
@@ -162,17 +170,27 @@ def main():
     words.add_argument("--seed", type=int, default=1, help="which tests are chosen then")
     words.add_argument("--only", action="append", metavar="TEST", help="only these tests, after the ground of all")
     words.add_argument("--report", metavar="FILE", help="write every difference there, as JSON lines")
+    words.add_argument("--own", action="store_true", help="play own.sql instead of PostgreSQL's tests")
     asked = words.parse_args()
-    try:
-        suite = regress.PgRegress()
-    except fetch.Unavailable as lack:
-        print(f"not run: {lack}")
-        return 3
+    suite = None
+    if not asked.own:
+        try:
+            suite = regress.PgRegress()
+        except fetch.Unavailable as lack:
+            print(f"not run: {lack}")
+            return 3
     with tempfile.TemporaryDirectory(prefix="clyra-sql-") as work:
         os.chmod(work, 0o755)
         with Stand(work) as stand:
-            watcher = Watcher(asked.clyra)
-            play(suite, stand, work, watcher, chosen(suite, asked), asked.statements)
+            explained = Explained(asked.clyra, f"postgres://postgres@127.0.0.1:{stand.server_port}/regression", work)
+            watcher = Watcher(asked.clyra, explained)
+            stand.sql("CREATE DATABASE regression TEMPLATE template0")
+            stand.sql(server_view.INSTALL, "regression")
+            place = laid_out(suite, stand, work) if suite else HERE
+            scripts = [(test, os.path.join(place, "sql", f"{test}.sql")) for test in chosen(suite, asked)] if suite \
+                else [("own", os.path.join(HERE, "own.sql"))]
+            play(scripts, stand, work, watcher, place, asked.statements)
+            explained.close()
             watcher.judge.stdin.close()
     return tell(watcher, asked.report)
 
@@ -188,7 +206,8 @@ def chosen(suite, asked):
     return schedule
 
 
-def play(suite, stand, work, watcher, tests, most):
+def laid_out(suite, stand, work):
+    """The folder in which PostgreSQL's tests find what they need, and a database that is set as theirs."""
     place = os.path.join(work, "regress")
     shutil.copytree(suite.tree, place)
     for library in (suite.library, *(os.path.join(suite.libraries, name) for name in ("autoinc.so", "refint.so"))):
@@ -196,23 +215,24 @@ def play(suite, stand, work, watcher, tests, most):
     os.makedirs(os.path.join(place, "results"), exist_ok=True)
     os.makedirs(os.path.join(place, "testtablespace"), exist_ok=True)
     as_postgres(work, place, *glob.glob(os.path.join(place, "**"), recursive=True))
-    stand.sql("CREATE DATABASE regression TEMPLATE template0")
     for setting in ("lc_messages", "lc_monetary", "lc_numeric", "lc_time"):
         stand.sql(f"ALTER DATABASE regression SET {setting} TO 'C'")
     stand.sql("ALTER DATABASE regression SET timezone_abbreviations TO 'Default'")
-    stand.sql(server_view.INSTALL, "regression")
+    return place
+
+
+def play(scripts, stand, work, watcher, place, most):
     door = Listener(stand.server_port, watcher)
     said = {**os.environ, "PGTZ": "PST8PDT", "PGDATESTYLE": "Postgres, MDY", "PGOPTIONS": "-c intervalstyle=postgres_verbose",
             "PGSSLMODE": "disable", "PGGSSENCMODE": "disable", "PG_ABS_SRCDIR": place, "PG_ABS_BUILDDIR": place,
             "PG_LIBDIR": place, "PG_DLSUFFIX": ".so"}
-    for test in tests:
+    for test, script in scripts:
         watcher.test, watcher.base = test, None
-        with open(os.path.join(place, "sql", f"{test}.sql"), "rb") as script, \
-                open(os.path.join(place, "results", f"{test}.out"), "wb") as out:
+        with open(script, "rb") as words, open(os.path.join(work, "said.out"), "wb") as out:
             say(test)
             ran = subprocess.Popen(["psql", "-X", "-a", "-q", "-v", "HIDE_TABLEAM=on", "-v", "HIDE_TOAST_COMPRESSION=on",
                             "-h", "127.0.0.1", "-p", str(door.port), "-U", "postgres", "-d", "regression"],
-                           stdin=script, stdout=out, stderr=subprocess.STDOUT, env=said)
+                           stdin=words, stdout=out, stderr=subprocess.STDOUT, env=said)
             try:
                 ran.wait(timeout=TEST_S)
             except subprocess.TimeoutExpired:
@@ -246,6 +266,8 @@ def tell(watcher, report):
         print(f"{number} as expected: {reason}")
     for test, sql, lacks in left[:40]:
         print(f"{test}: {'; '.join(lacks)}\n    {' '.join(sql.split())[:300]}")
+    held = {name: total[name] for name in ("plan held by the text alone", "plan held with the catalog")}
+    print(", ".join(f"{number} {name}" for name, number in held.items()))
     print(f"{total['seen']} statements, {total['accepted']} accepted, {len(left)} differ")
     return 1 if left else 0
 
