@@ -10,6 +10,7 @@
 
 mod cell;
 mod forwarder;
+mod judge;
 mod load;
 mod pg;
 mod plot;
@@ -31,6 +32,8 @@ struct Words {
 enum Verb {
     /// pgbench and COPY through each way to one PostgreSQL: interleaved rounds, medians, ratios, CPU per query.
     Pg(pg::Settings),
+    /// The judge alone: facts and decisions, by time and by instructions; one line of JSON for each cell.
+    Judge(judge::Settings),
     /// Forwards TCP and does nothing else: the floor under every proxy. `pg` starts it.
     Forward {
         /// Where to listen.
@@ -45,6 +48,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Words::parse().verb {
         Verb::Pg(settings) => pg::run(&settings),
+        Verb::Judge(settings) => judge::run(&settings),
         Verb::Forward { listen, to } => forwarder::run(listen, to),
     }
 }
