@@ -35,6 +35,7 @@ mod http;
 mod index;
 mod intake;
 mod log;
+mod read;
 mod recorder;
 mod rollup;
 #[cfg(test)]
@@ -45,5 +46,6 @@ mod tests;
 
 pub use error::Error;
 pub use fsck::{Fault, Health, fsck, reindex};
+pub use read::read;
 pub use recorder::{Recorder, Settings};
 pub use rollup::{Made, rollup};

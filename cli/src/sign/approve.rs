@@ -227,7 +227,7 @@ fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let allowed = || "allowed: a number and s, m, h or d, like `1h`".to_owned();
     let unit = text.chars().last().ok_or_else(allowed)?;
     let count: u64 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(allowed)?;

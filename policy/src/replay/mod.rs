@@ -9,9 +9,9 @@ mod who;
 pub(crate) use marks::marked;
 pub use receipt::{Action, Aim, Asker, Claimed, Ended, Judged, Place, Receipt, Spoke};
 
-use crate::Policy;
 use crate::guard::Guard;
 use crate::policy::{Rule, Unparsed};
+use crate::{Charge, Policy};
 use ask::{Answer, Message, WHO};
 use clyra_spec::{Mode, Verb, Verdict};
 use serde::Serialize;
@@ -75,14 +75,39 @@ impl Backtest {
         Self { before: kin, policy }
     }
 
+    /// The same with bounds of rows at four fifths, for what comes near to them; such rules are asked anew.
+    #[must_use]
+    pub fn tighter(&self) -> Self {
+        let mut near = self.clone();
+        for (place, rule) in near.policy.rules.iter_mut().enumerate() {
+            let tightened = match &mut rule.guard {
+                Guard::Charge(Charge::RowsWritten(max) | Charge::RowsReturned(max)) => {
+                    *max = (*max / 5).saturating_mul(4).max(1);
+                    true
+                }
+                _ => false,
+            };
+            for kin in near.before.values_mut().filter(|_| tightened) {
+                kin.rules.iter_mut().skip(place).take(1).for_each(|id| *id = None);
+            }
+        }
+        near
+    }
+
     /// Whether the policy with this digest is known.
     pub fn knows(&self, digest: &str) -> bool {
         self.before.contains_key(digest)
     }
 
-    /// Ids of the policy's rules, in order.
-    pub fn rules(&self) -> impl Iterator<Item = &str> {
-        self.policy.rules.iter().map(|rule| &*rule.id)
+    /// The policy that is tried.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Ids of the policy's rules, in order, and whether each is carried out where no caller says otherwise.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, bool)> {
+        let mode = self.policy.mode;
+        self.policy.rules.iter().map(move |rule| (&*rule.id, rule.mode.unwrap_or(mode) == Mode::Enforce))
     }
 
     /// What the policy would have said of one message, of whose statements these are the receipts; `user` says who it was,
@@ -261,8 +286,7 @@ fn depends_on_callers(rule: &Rule) -> bool {
         || rule.guard.fence().is_some()
         || rule.guard.pinned().is_some()
         || rule.guard.consent().is_some()
-        || matches!(rule.guard.charge(), Some(crate::Charge::Velocity(_)))
-        || matches!(rule.guard, Guard::Pinned(_))
+        || matches!(rule.guard.charge(), Some(Charge::Velocity(_)))
 }
 
 /// Whether the message would have been refused, and whether any rule would have spoken.

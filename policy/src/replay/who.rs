@@ -64,9 +64,8 @@ fn world(
     same: bool,
 ) -> Option<World> {
     let proved = !entry.cert_san.is_empty() || !entry.cert_cn.is_empty();
-    let filled = |template: &Template| {
-        template.fill(&|name| (name == "user").then_some(user?).map(Into::into)).ok().map(Box::<str>::from)
-    };
+    let filled =
+        |template: &Template| template.fill(&|name| (name == "user").then_some(user?).map(Into::into)).ok();
     let kind = match &entry.kind {
         Some(KindOf::Fixed(kind)) => Some(*kind),
         Some(KindOf::Named(_)) => None,
