@@ -66,11 +66,12 @@ fn told(pack: &str, policy: &Path, cases: &Path) -> String {
     )
 }
 
-/// The comment at the head of a pack, in one line.
+/// The first sentence of the comment at the head of a pack.
 fn purpose(policy: &str) -> String {
     let head = policy.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
     let words: Vec<&str> = head.take_while(|line| !line.is_empty()).collect();
-    words.join(" ")
+    let whole = words.join(" ");
+    whole.split_once(". ").map_or(whole.clone(), |(first, _)| format!("{first}."))
 }
 
 /// Prints the schema of policy files.
