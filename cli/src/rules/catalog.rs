@@ -1,8 +1,9 @@
 //! `clyra policy catalog`: takes the snapshot of what a database defines. It asks the server once and changes nothing.
 
-use crate::{error::Error, standing::write_whole, tell};
+use crate::{error::Error, standing::write_whole, tell, verbs::say};
 use clap::Args;
 use clyra_policy::Catalog;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
@@ -15,6 +16,9 @@ pub struct CatalogArgs {
     /// The snapshot; `-` writes standard output. A file is written whole or not at all
     #[arg(long = "out", value_name = "FILE")]
     output: PathBuf,
+    /// Print JSON of what was written
+    #[arg(long)]
+    json: bool,
 }
 
 /// Writes the snapshot.
@@ -27,7 +31,10 @@ pub(crate) async fn run(args: &CatalogArgs) -> Result<u8, Error> {
     }
     write_whole(&args.output, json.as_bytes())?;
     let (relations, functions) = (catalog.relations(), catalog.functions());
-    tell::line(&format!("{}: {relations} tables and views, {functions} functions", args.output.display()))?;
+    let record = json!({"file": args.output, "relations": relations, "functions": functions});
+    say(args.json, &record, || {
+        format!("{}: {relations} tables and views, {functions} functions", args.output.display())
+    })?;
     Ok(0)
 }
 

@@ -3,6 +3,10 @@
 use super::say;
 use crate::{
     error::Error,
+    past::{
+        backtest::{self, BacktestArgs},
+        report::{self, ReportArgs},
+    },
     rules::{self, Diff, Test, catalog::CatalogArgs, facts::FactsArgs, pack::Init},
     standing::write_whole,
     tell,
@@ -39,7 +43,11 @@ Example:
   clyra policy schema > clyra-policy.schema.json")]
     Schema,
     /// Check policy files; the first fault of each is shown with its line and column
-    #[command(after_help = "Example:\n  clyra policy lint clyra-data/policy.yaml")]
+    #[command(after_help = "\
+Exit codes: 0 all hold, 2 one does not, or cannot be read.
+
+Example:
+  clyra policy lint clyra-data/policy.yaml")]
     Lint {
         /// Policy files
         #[arg(required_unless_present = "policy", value_name = "FILE")]
@@ -56,6 +64,8 @@ Example:
     },
     /// Say what a policy makes of a statement, and why
     #[command(after_help = "\
+Exit codes: 0 explained, whatever the verdict; 2 a policy or flag that does not hold.
+
 Examples:
   clyra policy explain --sql \"DELETE FROM orders\"
   clyra policy explain --policy shop.yaml --user app --application psql --sql - < change.sql
@@ -66,6 +76,7 @@ Examples:
     #[command(after_help = "\
 Input lines:  {\"id\", \"sql\", \"user\"?}
 Output lines: {\"id\", \"problem\", \"statements\": [{\"verb\", \"verbs\", \"reads\", \"writes\", \"functions\", \"columns\", ..}]}
+Exit codes:   0 told, also of statements that are not understood; 2 a line or flag that does not hold.
 
 Examples:
   clyra policy facts --sql \"DELETE FROM orders WHERE id = 1\"
@@ -75,6 +86,7 @@ Examples:
     #[command(after_help = "\
 Input lines:  {\"id\", \"sql\", \"user\"?, \"database\"?, \"application\"?, \"tenant\"?, \"change_intent\"?, \"at_us\"?, \"params\"?: [..]}
 Output lines: {\"id\", \"verdict\": \"allow|deny\", \"enforced\", \"rules\": [{\"id\", \"reason\"}], \"facts\"}
+Exit codes:   0 all judged; 2 a policy, line or flag that does not hold, and nothing is written.
 
 Example:
   clyra policy eval --policy shop.yaml --dialect postgres --in corpus.jsonl --out verdicts.jsonl")]
@@ -85,21 +97,43 @@ A case:  {name?, sql, user?, database?, application?, tenant?, cert_san?, cert_c
          change_intent?, approved_by?, at?: TIME,
           expect: allow|deny, rule?, reason?}
          `sql` is a text, or a list of the messages of one session. The verdict counts in shadow mode too.
-Exit code 1 when a case comes out otherwise.
+Exit codes: 0 all as expected, 1 a case comes out otherwise, 2 a policy or file of cases that does not hold.
 
 Example:
   clyra policy test --policy shop.yaml shop.cases.yaml")]
     Test(Test),
     /// Show the lines of a corpus on which two policies differ
     #[command(after_help = "\
-Input lines are those of `clyra policy eval`. Exit code 1 when there are differences.
+Input lines are those of `clyra policy eval`. Exit codes: 0 no difference, 1 some, 2 a policy or line that does not hold.
 
 Example:
   clyra policy diff shop.yaml shop-next.yaml --in corpus.jsonl")]
     Diff(Diff),
+    /// Try a policy on recorded decisions: what it would have refused that passed, and the reverse
+    #[command(after_help = "\
+Receipts hold facts, never statements: verbs, tables, functions and marks of what stood out. Rules that are the same in a
+policy of --was (or in --policy itself, where that judged) say what they said then; others are asked anew of the facts, and
+what these do not tell is counted as undecided.
+
+Exit codes: 0 nothing changes, 1 something changes or cannot be told, 2 wrong usage, 5 a damaged log.
+
+Examples:
+  clyra policy backtest --policy shop.yaml --mode enforce --log clyra-data --since 7d
+  clyra policy backtest --policy shop-next.yaml --was shop.yaml --bundle run.pef.zip --json
+  clyra policy backtest --policy shop-next.yaml --was shop.yaml --statements corpus.jsonl")]
+    Backtest(Box<BacktestArgs>),
+    /// Report what rules in shadow mode would have refused, and which of them are ready to be enforced
+    #[command(after_help = "\
+Exit codes: 0 every rule in shadow mode is ready, 1 some are not, 2 wrong usage, 5 a damaged log.
+
+Examples:
+  clyra policy report --policy shop.yaml --log clyra-data --since 14d
+  clyra policy report --log clyra-data --quiet 3d --html report.html")]
+    Report(Box<ReportArgs>),
     /// Take a snapshot of what a database defines: views, rules, functions, inheritance
     #[command(after_help = "\
 The snapshot holds names and what bodies touch, never a body. PostgreSQL 14 or later; no TLS.
+Exit codes: 0 written, 2 the server does not tell, 5 the file cannot be written.
 
 Example:
   clyra policy catalog --upstream postgres://app@localhost/shop --out shop.catalog.json
@@ -108,6 +142,7 @@ Example:
     /// Sign a policy file, so that a gateway with `--policy-key` takes it into use
     #[command(after_help = "\
 Sign again after every change. The signature is for the file's digest, name and version.
+Exit codes: 0 signed, 2 a policy or key that does not hold.
 
 Example:
   clyra policy sign shop.yaml --key owner.key
@@ -190,6 +225,8 @@ pub(crate) async fn run(verb: PolicyVerb) -> Result<u8, Error> {
         PolicyVerb::Eval(args) => eval(&args),
         PolicyVerb::Test(args) => rules::test(&args),
         PolicyVerb::Diff(args) => rules::diff(&args),
+        PolicyVerb::Backtest(args) => backtest::run(&args).await,
+        PolicyVerb::Report(args) => report::run(&args).await,
         PolicyVerb::Catalog(args) => rules::catalog::run(&args).await,
         PolicyVerb::ShowStarter => {
             tell::bytes(Policy::STARTER.as_bytes())?;
