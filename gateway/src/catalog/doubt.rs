@@ -47,9 +47,9 @@ impl Place {
         self.wake();
     }
 
-    /// A look at the database was brought to its end: it holds what was over before it began.
-    pub(super) fn looked(&self, number: u64) {
-        if !self.doubts.load().is_empty() {
+    /// A look at the database was brought to its end: what was `seen` holds what was over before it began.
+    pub(super) fn looked(&self, number: u64, seen: bool) {
+        if seen && !self.doubts.load().is_empty() {
             self.doubts.rcu(|all| {
                 let left = all.iter().filter(|one| one.over.load(Ordering::SeqCst) >= number);
                 left.cloned().collect::<Vec<_>>()

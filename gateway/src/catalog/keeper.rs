@@ -46,7 +46,7 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // After a failure nobody who waits makes it go faster.
-                () = self.place.wake.notified(), if link.is_some() || self.is_file() => {}
+                () = self.place.wake.notified(), if link.is_some() || !self.place.is_live => {}
                 _ = shutdown.wait_for(|down| *down) => return,
             }
         }
@@ -59,6 +59,8 @@ impl Keeper {
         let found = tokio::time::timeout(LOOK_MAX, self.find(link, known.as_deref())).await;
         let found =
             found.unwrap_or_else(|_| Err("the server does not tell its catalog in time".to_owned()))?;
+        // A file that is the same as before says nothing of what has changed since.
+        let seen = self.place.is_live || found.is_some();
         let snapshot = match (found, known) {
             (Some((catalog, digest)), _) => Snapshot {
                 catalog: Arc::new(catalog),
@@ -76,7 +78,7 @@ impl Keeper {
         };
         self.place.failed.store(None);
         self.place.now.store(Some(Arc::new(snapshot)));
-        self.place.looked(number);
+        self.place.looked(number, seen);
         Ok(())
     }
 
@@ -118,10 +120,6 @@ impl Keeper {
             return Err(format!("`{}` is of the database `{}`", path.display(), catalog.database()));
         }
         Ok(Some((catalog, digest.as_str().into())))
-    }
-
-    fn is_file(&self) -> bool {
-        matches!(self.settings.source, CatalogSource::File(_))
     }
 }
 

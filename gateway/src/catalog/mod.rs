@@ -15,7 +15,7 @@ pub(crate) use sight::{Lack, Sight, Stamp};
 
 use crate::{
     secure::Secure,
-    settings::{CatalogSettings, Upstream},
+    settings::{CatalogSettings, CatalogSource, Upstream},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use clyra_policy::{Catalog, Facts, Naming};
@@ -56,6 +56,8 @@ pub(crate) struct Place {
     /// The last one that was brought to its end.
     ended: watch::Sender<u64>,
     wake: Notify,
+    /// It is read from a server, which can be looked at when somebody waits.
+    pub(crate) is_live: bool,
     failures: AtomicU64,
     /// Why the last look failed, if it did.
     failed: ArcSwapOption<String>,
@@ -114,7 +116,8 @@ impl Catalogs {
         if let Some(place) = places.get(database) {
             return Arc::clone(place);
         }
-        let place = Arc::new(Place::new(database, self.settings.age_max));
+        let is_live = !matches!(self.settings.source, CatalogSource::File(_));
+        let place = Arc::new(Place::new(database, self.settings.age_max, is_live));
         places.insert(database.to_owned(), Arc::clone(&place));
         let keeper = keeper::Keeper {
             place: Arc::clone(&place),
@@ -139,7 +142,7 @@ impl Catalogs {
 }
 
 impl Place {
-    fn new(database: &str, age_max: Duration) -> Self {
+    fn new(database: &str, age_max: Duration, is_live: bool) -> Self {
         Self {
             database: database.to_owned(),
             now: ArcSwapOption::empty(),
@@ -147,6 +150,7 @@ impl Place {
             begun: AtomicU64::new(0),
             ended: watch::channel(0).0,
             wake: Notify::new(),
+            is_live,
             failures: AtomicU64::new(0),
             failed: ArcSwapOption::empty(),
             age_max,

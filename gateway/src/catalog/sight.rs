@@ -149,7 +149,7 @@ impl Sight {
 
     /// Whether it waits for what is lacking.
     pub(crate) fn waits(&self) -> bool {
-        self.guarded
+        self.guarded && self.place.is_live
     }
 
     /// What is lacking did not come.

@@ -14,7 +14,7 @@ pub(super) fn deny_tables(
     Some(Finding {
         reason: "table_denied",
         what: format!("{} on `{table}`", loud(statement.verb.as_str())),
-        hint: "leave this table out, or ask the policy's owner for it".to_owned(),
+        hint: hint(statement, table, "leave this table out, or ask the policy's owner for it"),
         position: Some(statement.position),
     })
 }
@@ -32,7 +32,11 @@ pub(super) fn allow_tables(patterns: &[TablePattern], statement: &StatementFacts
     Some(Finding {
         reason: "table_not_allowed",
         what: format!("{} on `{table}`", loud(statement.verb.as_str())),
-        hint: "use only tables that the rule lists, each with its schema where the rule names one".to_owned(),
+        hint: hint(
+            statement,
+            table,
+            "use only tables that the rule lists, each with its schema where the rule names one",
+        ),
         position: Some(statement.position),
     })
 }
@@ -106,7 +110,7 @@ pub(super) fn deny_functions(
         return Some(Finding {
             reason: "function_denied",
             what: format!("calling `{name}`"),
-            hint: "leave this function out, or ask the policy's owner for it".to_owned(),
+            hint: hint(statement, name, "leave this function out, or ask the policy's owner for it"),
             position,
         });
     }
@@ -147,6 +151,18 @@ pub(super) fn allow_functions(
             .to_owned(),
         position: Some(statement.position),
     })
+}
+
+/// What would be allowed; of what nobody knows, that is something else.
+fn hint(statement: &StatementFacts, found: &str, usual: &str) -> String {
+    let unknown = statement.details.unknown.as_deref() == Some(found);
+    let hint = if unknown {
+        "the catalog does not have this, or not what stands behind it: name what exists, with its schema, and try again \
+         when the catalog is fresh"
+    } else {
+        usual
+    };
+    hint.to_owned()
 }
 
 /// What may touch any table, although none is named.
