@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::Args;
 use clyra_proto::{
-    admin::{GetKillRequest, GetPolicyRequest, Kill, PolicyInForce, StandReply, StandRequest},
+    admin::{Catalog, GetKillRequest, GetPolicyRequest, Kill, PolicyInForce, StandReply, StandRequest},
     evidence,
 };
 use serde_json::{Value, json};
@@ -54,6 +54,11 @@ fn record(stand: &StandReply, policy: &PolicyInForce, kill: &Kill, log: &evidenc
             "id": stand.gateway, "epoch": stand.epoch, "sessions": stand.sessions, "shut": stand.shut,
             "outbox_depth": stand.outbox_depth, "recorder_connected": stand.recorder_connected,
         },
+        "catalogs": stand.catalogs.iter().map(|one| json!({
+            "database": one.database, "snapshot": one.snapshot, "held": one.held, "age_ms": one.age_ms,
+            "pending": one.pending, "failure": one.failure,
+        })).collect::<Vec<_>>(),
+        "about_names": stand.about_names,
         "policy": {
             "name": policy.name, "version": policy.version, "digest": policy.digest, "mode": policy.mode,
             "file": policy.file, "rules": policy.rules,
@@ -88,7 +93,30 @@ fn text(stand: &StandReply, policy: &PolicyInForce, kill: &Kill, log: &evidence:
         // Writing to a string cannot fail.
         let _written = writeln!(text, "{name:<10}{value}");
     }
+    for catalog in &stand.catalogs {
+        let _written = writeln!(text, "{:<10}{}", "catalog", of_catalog(catalog));
+    }
+    for sentence in &stand.about_names {
+        let _written = writeln!(text, "{:<10}{sentence}", "names");
+    }
     text.truncate(text.trim_end().len());
+    text
+}
+
+/// One line about a catalog.
+fn of_catalog(catalog: &Catalog) -> String {
+    let Catalog { database, snapshot, held, age_ms, pending, failure } = catalog;
+    let mut text = match (held, snapshot) {
+        (true, _) => format!("{database}: snapshot {snapshot}, seen to hold {} s ago", age_ms / 1_000),
+        (false, 0) => format!("{database}: MISSING"),
+        (false, _) => format!("{database}: TOO OLD, {} s", age_ms / 1_000),
+    };
+    if *pending > 0 {
+        text.push_str(&format!("; {} not in it yet", counted(*pending, "change")));
+    }
+    if !failure.is_empty() {
+        text.push_str(&format!(" ({failure})"));
+    }
     text
 }
 

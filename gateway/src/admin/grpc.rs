@@ -1,13 +1,13 @@
 //! The admin gRPC service, with health and reflection.
 
 use super::{Desk, approvals, closing};
-use crate::{Error, force::Force, gate::Turn};
+use crate::{Error, catalog::CatalogStand, force::Force, gate::Turn};
 use clyra_proto::{
     DESCRIPTORS,
     admin::{
-        Approval, ApprovalList, ApproveRequest, CloseRunRequest, ClosedRun, DigestReply, DigestRequest,
-        GetKillRequest, GetPolicyRequest, Kill, ListApprovalsRequest, PolicyInForce, ReloadPolicyRequest,
-        RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
+        Approval, ApprovalList, ApproveRequest, Catalog, CloseRunRequest, ClosedRun, DigestReply,
+        DigestRequest, GetKillRequest, GetPolicyRequest, Kill, ListApprovalsRequest, PolicyInForce,
+        ReloadPolicyRequest, RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
         gate_server::{Gate as GateService, GateServer},
     },
 };
@@ -115,6 +115,8 @@ impl GateService for Desk {
             outbox_depth: self.gate.outbox.depth(),
             recorder_connected: self.gate.outbox.connected(),
             shut: self.gate.outbox.shut().unwrap_or_default(),
+            catalogs: self.gate.catalogs.iter().flat_map(|all| all.stands()).map(told).collect(),
+            about_names: self.gate.about_names(),
         }))
     }
 }
@@ -138,6 +140,19 @@ fn kill(turn: Turn) -> Kill {
         at: turn.at,
         turn: turn.turn,
         entry: turn.entry,
+    }
+}
+
+/// How a catalog stands, for people.
+fn told(stand: CatalogStand) -> Catalog {
+    let age = stand.age.unwrap_or_default();
+    Catalog {
+        database: stand.database,
+        snapshot: stand.number,
+        held: stand.is_held,
+        age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        pending: stand.pending as u64,
+        failure: stand.failure,
     }
 }
 
