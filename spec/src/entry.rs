@@ -3,7 +3,9 @@
 //! Fields are declared in byte order of their names and optional ones are left out when empty, so that
 //! `serde_json::to_vec` gives the RFC 8785 form. Readers do not use these types: they read JSON strictly.
 
-use crate::{ActorKind, Auth, KillLevel, Mode, Phase, Protocol, Status, Verb, Verdict};
+use crate::{
+    ActorKind, Auth, KillCause, KillClass, KillLevel, KillScope, Mode, Phase, Protocol, Status, Verb, Verdict,
+};
 use serde::Serialize;
 
 /// The place of an entry in its gateway's stream.
@@ -257,12 +259,26 @@ pub struct RunClose<'a> {
 }
 
 /// The kill switch was turned.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Switch<'a> {
     /// When (RFC 3339).
     pub at: &'a str,
-    /// Who turned it, as given.
+    /// The level that stood for it before; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<KillLevel>,
+    /// Who turned it, as given; with `dsse`, the operator's name in the policy.
     pub by: &'a str,
+    /// What turned it.
+    pub cause: KillCause,
+    /// Which statements it covers.
+    #[serde(skip_serializing_if = "KillClass::is_all")]
+    pub class: KillClass,
+    /// What an operator signed: `{at, by, class?, expires?, id, level, name?, reason, scope, v}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsse: Option<Dsse<'a>>,
+    /// When it ends by itself (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<&'a str>,
     /// UUIDv7.
     pub id: &'a str,
     /// Always `switch`.
@@ -271,12 +287,17 @@ pub struct Switch<'a> {
     pub level: KillLevel,
     /// Key id of the gateway.
     pub maker: &'a str,
+    /// Whom it covers, for every scope but `global`; for a tenant or an actor a keyed fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
     /// Why, as given.
     pub reason: &'a str,
-    /// What it covers: `global`.
-    pub scope: &'a str,
+    /// Whom it covers.
+    pub scope: KillScope,
     /// Place in the gateway's stream.
     pub stream: Stream<'a>,
+    /// Number of this turn of the gateway's switch, from 1.
+    pub turn: u64,
     /// Version, 1.
     pub v: u32,
 }

@@ -22,6 +22,7 @@
 //! [`clyra-verifier`]: https://docs.rs/clyra-verifier
 
 mod entry;
+mod kill;
 pub mod limits;
 pub mod media;
 mod verb;
@@ -31,5 +32,6 @@ pub use entry::{
     Action, Approval, ApprovalRevoked, BatchHeader, Caller, Decision, Dsse, DsseSignature, Gap, Heartbeat,
     Outcome, Policy, Receipt, RuleVerdict, Run, RunClose, RunOpen, Stream, Switch, Target,
 };
+pub use kill::{KillCause, KillClass, KillLevel, KillScope};
 pub use verb::Verb;
-pub use words::{ActorKind, Auth, KillLevel, Mode, Phase, Protocol, Status, Verdict};
+pub use words::{ActorKind, Auth, Mode, Phase, Protocol, Status, Verdict};

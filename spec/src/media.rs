@@ -24,3 +24,5 @@ pub const ROLLUP_PREDICATE: &str = "https://clyra.dev/spec/rollup/v1";
 /// The files of a bundle, in the order in which the container holds them (sorted by name).
 pub const BUNDLE_FILES: [&str; 6] =
     ["SPEC.txt", "checkpoint", "entries.jsonl", "keys.jsonl", "manifest.dsse.json", "proofs.jsonl"];
+/// DSSE payload type of an order to turn the kill switch.
+pub const SWITCH_PAYLOAD_TYPE: &str = "application/vnd.clyra.switch+json";
