@@ -74,5 +74,7 @@ pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};
 pub use fence::{Binds, Bound, Pin, TenantParameter, is_tenant};
 pub use memo::FactsMemo;
-pub use policy::{Approvals, Approver, Caller, Evidence, Given, Login, Moment, OnFull, Policy, Proof};
+pub use policy::{
+    Approvals, Approver, Breaker, Caller, Evidence, Given, Login, Moment, OnFull, Operator, Policy, Proof, Stop,
+};
 pub use verbs::Verbs;

@@ -1,7 +1,7 @@
 //! What the judge answers, and what a refused caller may read; it never decides anything itself.
 
 use crate::Duty;
-use clyra_spec::{RuleVerdict, Verdict};
+use clyra_spec::{KillLevel, RuleVerdict, Verdict};
 use std::sync::Arc;
 
 /// What is to become of a message.
@@ -51,6 +51,14 @@ impl Decision {
             self.verdict = breach.verdict;
             self.enforced = false;
         }
+    }
+
+    /// The kill switch has stopped a message that was let pass.
+    pub fn stop(&mut self, level: KillLevel) {
+        let spoken =
+            RuleVerdict { enforced: true, id: "kill".into(), reason: level.as_str(), verdict: Verdict::Kill };
+        self.rules = self.rules.iter().cloned().chain([spoken]).collect();
+        (self.verdict, self.enforced) = (Verdict::Kill, true);
     }
 
     /// What the gateway must do when it lets the message pass, in the order of the rules.

@@ -10,8 +10,8 @@ pub(crate) use scene::Scene;
 
 use crate::guard::{Finding, is_core, loud};
 use crate::policy::{Rule, Unparsed};
-use crate::{Caller, Duty, Evidence, Facts, Moment, Policy, Setting, StatementFacts};
-use clyra_spec::{KillLevel, Mode, RuleVerdict, Verb, Verdict};
+use crate::{Caller, Duty, Evidence, Facts, Moment, Policy, Setting, StatementFacts, Stop};
+use clyra_spec::{KillClass, KillLevel, Mode, RuleVerdict, Verb, Verdict};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Policy {
 
     fn judge(&self, caller: &Caller, scene: &Scene<'_>, kill: KillLevel) -> Decision {
         let strict = self.is_strict(caller, scene);
-        if let Some(finding) = scene.killed(kill) {
+        if let Some(finding) = self.stopped(caller, scene, kill) {
             return self.spoken(&[Voice { id: "kill", enforced: true, sqlstate: "ZC100", finding }], strict);
         }
         let voices = self.voices(caller, scene);
@@ -92,6 +92,35 @@ impl Policy {
             decision.duties = self.duties(caller, scene);
         }
         decision
+    }
+
+    /// Why the kill switch stops a message at this moment, in a word: by a level that covers everything, or by one of
+    /// [`Moment::stops`].
+    pub fn killed(
+        &self,
+        caller: &Caller,
+        facts: &Facts,
+        kill: KillLevel,
+        moment: &Moment<'_>,
+        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+    ) -> Option<&'static str> {
+        let caller = self.known(caller);
+        let scene = Scene::new(facts, prepared).at(*moment);
+        self.stopped(&caller, &scene, kill).map(|finding| finding.reason)
+    }
+
+    fn stopped(&self, caller: &Caller, scene: &Scene<'_>, kill: KillLevel) -> Option<Finding> {
+        let all = Stop { level: kill, class: KillClass::All, rule: None };
+        // Once for each kill, and nothing where none stands.
+        std::iter::once(&all).chain(scene.stops()).filter(|stop| stop.level != KillLevel::Observe).find_map(
+            |stop| {
+                let rule = match stop.rule {
+                    None => None,
+                    Some(id) => Some(self.rules_of(caller).find(|rule| *rule.id == *id)?),
+                };
+                scene.killed(stop, rule, &caller.user, self.commit_on_kill)
+            },
+        )
     }
 
     /// Everything that speaks against the message, in the order in which it counts.

@@ -4,8 +4,8 @@ use super::called;
 use crate::duty::{Charge, Places};
 use crate::guard::Finding;
 use crate::policy::{Rule, Unparsed};
-use crate::{Caller, Facts, Moment, StatementFacts};
-use clyra_spec::{KillLevel, Verb};
+use crate::{Caller, Facts, Moment, StatementFacts, Stop};
+use clyra_spec::{KillClass, KillLevel, Verb};
 use std::sync::Arc;
 
 /// What a session has put under a name, to be run later.
@@ -210,34 +210,67 @@ impl<'f> Scene<'f> {
         })
     }
 
-    /// What the kill switch stops at this level.
-    pub(crate) fn killed(&self, level: KillLevel) -> Option<Finding> {
-        let (stopped, hint) = match level {
+    /// Kills that cover some of what the caller says.
+    pub(crate) fn stops(&self) -> &'f [Stop<'f>] {
+        self.moment.stops
+    }
+
+    /// What a kill stops; `rule` is the one whose statements it covers, `commit` says that a COMMIT may pass it.
+    pub(crate) fn killed(
+        &self,
+        stop: &Stop<'_>,
+        rule: Option<&Rule>,
+        user: &str,
+        commit: bool,
+    ) -> Option<Finding> {
+        let covers = |one: &StatementFacts| {
+            rule.is_none_or(|rule| rule.when.selects(one, user)) && is_of(stop.class, one)
+        };
+        let (stopped, hint) = match stop.level {
             KillLevel::Observe => return None,
-            KillLevel::BlockWrites => (self.first_write(), "only reads pass until the switch is released"),
-            KillLevel::BlockStatements => {
-                let stopped = |one: &&StatementFacts| !matches!(one.verb, Verb::Rollback | Verb::Empty);
-                let first = self.statements().find(stopped);
-                (
-                    first.map(|one| (one.verb, one.position)),
-                    "only ROLLBACK passes until the switch is released",
-                )
+            KillLevel::BlockWrites => {
+                let first = self
+                    .statements()
+                    .filter(|one| covers(one))
+                    .find_map(|one| strongest(one, Verb::is_write).map(|verb| (verb, one.position)));
+                (first, "only reads pass until the switch is released")
+            }
+            KillLevel::BlockStatements | KillLevel::CancelRunning | KillLevel::Disconnect => {
+                let commits = commit && stop.level == KillLevel::BlockStatements;
+                let stopped = |one: &&StatementFacts| match one.verb {
+                    Verb::Rollback | Verb::Empty => false,
+                    Verb::Commit => !commits && covers(one),
+                    _ => covers(one),
+                };
+                let first = self.statements().find(stopped).map(|one| (one.verb, one.position));
+                let hint = if commits {
+                    "only COMMIT and ROLLBACK pass until the switch is released"
+                } else {
+                    "only ROLLBACK passes until the switch is released"
+                };
+                (first, hint)
             }
         };
+        // What is not known may be anything.
+        let stopped = stopped.or(self.unknown.map(|(_, position)| (Verb::Execute, position)));
         stopped.map(|(verb, position)| Finding {
-            reason: level.as_str(),
+            reason: stop.level.as_str(),
             what: called(verb),
             hint: hint.to_owned(),
             position: Some(position),
         })
     }
+}
 
-    fn first_write(&self) -> Option<(Verb, u32)> {
-        let writes = self.statements().find_map(|one| {
-            let verb = Verb::ALL.into_iter().rev().find(|verb| verb.is_write() && one.verbs.contains(*verb));
-            verb.map(|verb| (verb, one.position))
-        });
-        // What is not known may write.
-        writes.or(self.unknown.map(|(_, position)| (Verb::Execute, position)))
+/// Whether a statement belongs to a class; code that cannot be read might do anything.
+fn is_of(class: KillClass, statement: &StatementFacts) -> bool {
+    match class {
+        KillClass::All => true,
+        KillClass::Writes => statement.is_opaque() || strongest(statement, Verb::is_write).is_some(),
+        KillClass::Ddl => statement.is_opaque() || strongest(statement, Verb::is_ddl).is_some(),
     }
+}
+
+fn strongest(statement: &StatementFacts, is: fn(Verb) -> bool) -> Option<Verb> {
+    Verb::ALL.into_iter().rev().find(|verb| is(*verb) && statement.verbs.contains(*verb))
 }

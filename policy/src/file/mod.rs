@@ -47,6 +47,8 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
             "evidence",
             "on_full",
             "approvers",
+            "operators",
+            "commit_on_kill",
             "callers",
             "rules",
         ],
@@ -67,6 +69,10 @@ fn policy(document: &Spot<Yaml>, digest: &str) -> Result<Policy, Fault> {
         on_full: fields.optional("on_full", |value| {
             word(value, "answer", &[("block", OnFull::Block), ("gap", OnFull::Gap)])
         })?,
+        operators: fields.optional("operators", keys::operators)?.unwrap_or_default(),
+        commit_on_kill: fields
+            .optional("commit_on_kill", |value| word(value, "answer", &[("deny", false), ("allow", true)]))?
+            .unwrap_or(false),
         callers: callers.unwrap_or_default(),
         has_duties: rules.iter().any(|rule| rule.guard.charge().is_some()),
         rules: rules.into(),
@@ -118,7 +124,7 @@ fn evidence(value: &Spot<Yaml>) -> Result<Evidence, Fault> {
     word(value, "evidence", &[("async", Evidence::Async), ("strict", Evidence::Strict)])
 }
 
-fn kind(value: &Spot<Yaml>) -> Result<ActorKind, Fault> {
+pub(crate) fn kind(value: &Spot<Yaml>) -> Result<ActorKind, Fault> {
     let kinds = [ActorKind::Person, ActorKind::Service, ActorKind::Agent].map(|kind| (kind.as_str(), kind));
     word(value, "kind", &kinds)
 }

@@ -5,11 +5,11 @@ use super::yaml::{Spot, Yaml};
 use super::{evidence, kinds, mode};
 use crate::Verbs;
 use crate::engine::BUILT_IN;
-use crate::keys::{GUARDS, guard};
+use crate::keys::{GUARDS, guard, on_denials};
 use crate::policy::{Rule, TablePattern, When};
 
 /// Keys beside the guard.
-const KEYS: [&str; 5] = ["id", "description", "mode", "evidence", "when"];
+const KEYS: [&str; 6] = ["id", "description", "mode", "evidence", "when", "on_denials"];
 
 /// Reads a rule, and says where its id stands.
 pub(crate) fn rule(value: &Spot<Yaml>) -> Result<(&Spot<Yaml>, Rule), Fault> {
@@ -25,6 +25,7 @@ pub(crate) fn rule(value: &Spot<Yaml>) -> Result<(&Spot<Yaml>, Rule), Fault> {
         mode: fields.optional("mode", mode)?,
         evidence: fields.optional("evidence", evidence)?,
         when: fields.optional("when", when)?.unwrap_or_default(),
+        breaker: fields.optional("on_denials", on_denials)?,
         guard: guard(value, &fields)?,
     };
     Ok((id_at, rule))

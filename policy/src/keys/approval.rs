@@ -57,7 +57,7 @@ pub(crate) fn approvers(value: &Spot<Yaml>) -> Result<Box<[Approver]>, Fault> {
 }
 
 /// `name+hash+base64`, the text form of an Ed25519 public key.
-fn key(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
+pub(super) fn key(value: &Spot<Yaml>) -> Result<Box<str>, Fault> {
     let text = label(value)?;
     let read = || {
         let (name, rest) = text.split_once('+')?;

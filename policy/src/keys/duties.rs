@@ -82,7 +82,7 @@ fn amount(digits: &str) -> Option<u64> {
 }
 
 /// Microseconds of a number with a unit.
-fn span(told: &str) -> Option<u64> {
+pub(super) fn span(told: &str) -> Option<u64> {
     let seconds = match told.chars().next_back()? {
         's' => 1,
         'm' => 60,

@@ -3,9 +3,11 @@
 mod approval;
 mod duties;
 mod fence;
+mod kill;
 mod window;
 
 pub(crate) use approval::{approvers, with_approvers};
+pub(crate) use kill::{on_denials, operators};
 
 use crate::Verbs;
 use crate::file::fields::{Fault, Fields, label, list, list_of, number, only_true, word};

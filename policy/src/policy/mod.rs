@@ -6,6 +6,7 @@ mod entry;
 mod moment;
 mod pattern;
 mod rule;
+mod stop;
 mod template;
 
 pub use approval::{Approvals, Approver, Given};
@@ -15,6 +16,7 @@ pub(crate) use entry::{CallerEntry, KindOf, WantedClaim};
 pub use moment::Moment;
 pub(crate) use pattern::{ColumnPattern, Glob, TablePattern};
 pub(crate) use rule::{Rule, When, touches};
+pub use stop::{Breaker, Operator, Stop};
 pub(crate) use template::Template;
 
 use crate::{Catalog, PolicyError, file};
@@ -58,6 +60,10 @@ pub struct Policy {
     pub(crate) on_full: Option<OnFull>,
     /// Who may approve.
     pub(crate) approvers: Box<[Approver]>,
+    /// Whose signature turns the kill switch.
+    pub(crate) operators: Box<[Operator]>,
+    /// A COMMIT passes while statements are blocked.
+    pub(crate) commit_on_kill: bool,
     pub(crate) callers: Box<[CallerEntry]>,
     pub(crate) rules: Box<[Rule]>,
     /// Some rule may leave a duty with what passes.
@@ -140,6 +146,21 @@ impl Policy {
     /// Who may approve what `require_approval` asks for.
     pub fn approvers(&self) -> &[Approver] {
         &self.approvers
+    }
+
+    /// Whose signature turns the kill switch; where there are none, anybody's word does.
+    pub fn operators(&self) -> &[Operator] {
+        &self.operators
+    }
+
+    /// When a rule raises the kill switch by itself.
+    pub fn breaker(&self, rule: &str) -> Option<Breaker> {
+        self.rules.iter().find(|one| *one.id == *rule)?.breaker
+    }
+
+    /// The ids of its rules.
+    pub fn rule_ids(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.id)
     }
 
     /// Whether approvals of this caller's messages matter; if so, [`Moment::approvals`] must be known.

@@ -1,6 +1,6 @@
 //! What a judgement knows of the moment: the time, and what the session has said before; it never reads a clock.
 
-use super::Approvals;
+use super::{Approvals, Stop};
 use crate::Binds;
 
 /// The moment at which a message is judged.
@@ -14,6 +14,8 @@ pub struct Moment<'a> {
     pub path_changed: bool,
     /// What is known of approvals of the message.
     pub approvals: Approvals<'a>,
+    /// Kills that cover some of what the caller says, beside the level that covers all of it.
+    pub stops: &'a [Stop<'a>],
     /// What is known of values that come at Bind.
     pub binds: Binds<'a>,
     /// The settings, with their tenants, that the session is pinned to; nothing where pins are not looked at.

@@ -1,7 +1,7 @@
 //! A rule: to whom and to which statements it applies, and the guard that it sets; it never judges itself.
 
 use super::pattern::{Glob, TablePattern};
-use super::{Caller, Evidence};
+use super::{Breaker, Caller, Evidence};
 use crate::guard::{Guard, hidden};
 use crate::{StatementFacts, Verbs};
 use clyra_spec::{ActorKind, Mode};
@@ -13,6 +13,8 @@ pub(crate) struct Rule {
     pub(crate) mode: Option<Mode>,
     pub(crate) evidence: Option<Evidence>,
     pub(crate) when: When,
+    /// When it raises the kill switch by itself.
+    pub(crate) breaker: Option<Breaker>,
     pub(crate) guard: Guard,
 }
 
