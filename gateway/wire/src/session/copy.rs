@@ -44,6 +44,13 @@ impl<P: Clone, T> Session<P, T> {
         Ok(())
     }
 
+    /// Breaks off the copy that takes the client's data: what to send to the server next. Nothing where none runs, and in
+    /// the middle of a message. The server answers with an error, and reads over the data that is still to come.
+    pub fn break_copy(&mut self, why: &str) -> Option<Vec<u8>> {
+        let breaks = self.copy_in && self.client_left.0 == 0;
+        breaks.then(|| message(b'f', &[why.as_bytes(), b"\0"].concat()))
+    }
+
     /// Data for a copy, or its end.
     pub(super) fn copy_data(&mut self, ends: bool) {
         if !self.copy_in {

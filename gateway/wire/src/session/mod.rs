@@ -309,6 +309,16 @@ impl<P: Clone, T> Session<P, T> {
         !self.expects.is_empty()
     }
 
+    /// A copy takes the client's data.
+    pub fn copies_in(&self) -> bool {
+        self.copy_in
+    }
+
+    /// The client has been told whole messages only.
+    pub fn is_between(&self) -> bool {
+        self.server_left.0 == 0
+    }
+
     /// Statement text reads as PostgreSQL reads it by default: standard strings, and UTF-8 where not plain ASCII.
     pub fn reads_as_default(&self, sql: &[u8]) -> bool {
         self.strings_standard && (self.encoding_utf8 || sql.is_ascii())
