@@ -3,7 +3,7 @@
 //! A draft is cheap to make and to move; it never holds statement text or values.
 
 use clyra_policy::{Decision, Facts};
-use clyra_spec::{ActorKind, Auth, KillLevel, Mode, Phase, Status};
+use clyra_spec::{ActorKind, Auth, KillCause, KillClass, KillLevel, KillScope, Mode, Phase, Status};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub(crate) enum Draft {
     /// A session that claimed this run has ended.
     RunLeave(Arc<RunClaims>),
     /// The kill switch was turned.
-    Switch(SwitchDraft),
+    Switch(Box<SwitchDraft>),
     /// A policy was taken into use.
     Policy(PolicyDraft),
     /// Somebody answers for a message.
@@ -130,12 +130,28 @@ pub(crate) struct SwitchDraft {
     pub id: Uuid,
     /// When, microseconds since 1970-01-01 UTC.
     pub at_us: u64,
+    /// Number of the turn.
+    pub turn: u64,
+    /// The level that stood before, where one did.
+    pub before: Option<KillLevel>,
     /// The level from now on.
     pub level: KillLevel,
+    /// Whom it covers.
+    pub scope: KillScope,
+    /// As entries call them; empty for everybody.
+    pub name: String,
+    /// Which statements.
+    pub class: KillClass,
+    /// When it ends by itself (RFC 3339).
+    pub expires: Option<String>,
+    /// What turned it.
+    pub cause: KillCause,
     /// Who, as given.
     pub by: String,
     /// Why, as given.
     pub reason: String,
+    /// The order that an operator signed, checked.
+    pub envelope: Option<Vec<u8>>,
 }
 
 /// A policy taken into use.

@@ -6,13 +6,15 @@ use crate::{
     catalog::Catalogs,
     duty::Approvals,
     force::Source,
-    gate::{Gate, KillSwitch, Parts, now_us},
+    gate::{Gate, Parts, new_id, now_us},
+    kill::{KillSwitch, Scope, Wish},
     outbox::{Outbox, OutboxSettings},
     pg::Door,
     secure::Secure,
     settings::CatalogSource,
 };
 use clyra_seal::{fingerprint::Secret, key::SigningKey};
+use clyra_spec::{KillCause, KillClass, KillLevel};
 use std::{net::SocketAddr, path::Path, sync::Arc};
 use tokio::runtime::Handle;
 
@@ -104,6 +106,31 @@ impl Gateway {
     /// What people should know about how rules about names are judged, one sentence each.
     pub fn about_names(&self) -> Vec<String> {
         self.gate.about_names()
+    }
+
+    /// Blocks every statement of everybody, as a signal to the process asks for it. It takes a person to release it.
+    ///
+    /// # Errors
+    /// When it cannot be journalled, or its entry cannot be kept; it is in effect all the same.
+    pub async fn block(&self, signal: &str) -> Result<(), Error> {
+        let at_us = now_us();
+        let wish = Wish {
+            id: new_id(at_us),
+            scope: Scope::default(),
+            class: KillClass::All,
+            level: self.gate.kill.level().max(KillLevel::BlockStatements),
+            reason: format!("{signal} to the gateway's process"),
+            by: "signal".to_owned(),
+            cause: KillCause::Signal,
+            at_us,
+            expires_us: None,
+            signed: None,
+        };
+        match self.gate.turn(wish).await {
+            Ok(_) => Ok(()),
+            Err(crate::kill::Refused::Kept(error)) => Err(error),
+            Err(why) => Err(Error::NotRecorded(why.to_string())),
+        }
     }
 
     /// Waits until a part of the gateway ends that must not; the process should then stop.

@@ -27,6 +27,7 @@ mod error;
 mod force;
 mod gate;
 mod house;
+mod kill;
 mod login;
 mod metrics;
 mod outbox;

@@ -2,7 +2,7 @@
 
 use crate::{Error, catalog::CatalogStand};
 use clyra_policy::Decision;
-use clyra_spec::Verdict;
+use clyra_spec::{KillClass, KillLevel, KillScope, Verdict};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError, time::Duration};
@@ -53,19 +53,22 @@ pub(crate) struct Metrics {
     recorder_lag_us: Gauge,
     recorder_connected: Gauge,
     shut: Gauge,
+    /// Messages that ran, and that the kill switch wants stopped.
+    pub(crate) kill_stopped: Counter,
     kill_level: Gauge,
+    kill_epoch: Gauge,
 }
 
 type Spoken = (Verdict, bool, Counter);
 
 /// What stands beside the data path when the page is rendered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) outbox_depth: u64,
     pub(crate) recorder_lag_us: u64,
     pub(crate) recorder_connected: bool,
     pub(crate) shut: bool,
-    pub(crate) kill_level: u32,
+    pub(crate) kill: std::sync::Arc<crate::kill::KillSet>,
 }
 
 impl Metrics {
@@ -93,6 +96,8 @@ impl Metrics {
             recorder_connected: gauge(&recorder, "clyra_recorder_connected"),
             shut: gauge(&recorder, "clyra_gate_shut"),
             kill_level: gauge(&recorder, "clyra_kill_level"),
+            kill_epoch: gauge(&recorder, "clyra_kill_epoch"),
+            kill_stopped: recorder.register_counter(&Key::from_name("clyra_kill_stopped_total"), &META),
             recorder,
         })
     }
@@ -178,7 +183,7 @@ impl Metrics {
     }
 
     /// The page in Prometheus' text format.
-    pub(crate) fn render(&self, standing: Standing) -> String {
+    pub(crate) fn render(&self, standing: &Standing) -> String {
         #[expect(
             clippy::cast_precision_loss,
             reason = "a gauge is a float, and depth and lag stay far below 2^53"
@@ -189,8 +194,25 @@ impl Metrics {
         }
         self.recorder_connected.set(f64::from(u8::from(standing.recorder_connected)));
         self.shut.set(f64::from(u8::from(standing.shut)));
-        self.kill_level.set(f64::from(standing.kill_level));
+        self.render_kill(&standing.kill);
         self.handle().render()
+    }
+
+    /// One gauge for each kind of scope and level, also for those of which none stands.
+    fn render_kill(&self, set: &crate::kill::KillSet) {
+        let global = set.of(&crate::kill::Scope::default(), KillClass::All);
+        self.kill_level.set(f64::from(global.map_or(0, |kill| kill.level.number())));
+        #[expect(clippy::cast_precision_loss, reason = "turns are made by hand and stay far below 2^53")]
+        self.kill_epoch.set(set.turn as f64);
+        for scope in KillScope::ALL {
+            for level in KillLevel::ALL.into_iter().skip(1) {
+                let count = set.kills.iter().filter(|kill| kill.scope.kind == scope && kill.level == level);
+                let labels = vec![Label::new("scope", scope.as_str()), Label::new("level", level.as_str())];
+                let key = Key::from_parts("clyra_kill_active", labels);
+                let gauge = self.recorder.register_gauge(&key, &META);
+                gauge.set(f64::from(u32::try_from(count.count()).unwrap_or(u32::MAX)));
+            }
+        }
     }
 
     fn handle(&self) -> PrometheusHandle {
@@ -248,6 +270,11 @@ fn describe(recorder: &PrometheusRecorder) {
         "Logins turned away since too many before them failed.".into(),
     );
     recorder.describe_counter(
+        "clyra_kill_stopped_total".into(),
+        None,
+        "Messages that ran when the kill switch was turned, and that it had stopped.".into(),
+    );
+    recorder.describe_counter(
         "clyra_protocol_errors_total".into(),
         None,
         "Sessions ended by a broken protocol.".into(),
@@ -269,7 +296,13 @@ fn describe(recorder: &PrometheusRecorder) {
         ("clyra_recorder_lag_microseconds", "Age of the oldest entry not yet acknowledged."),
         ("clyra_recorder_connected", "1 while the stream to the recorder stands."),
         ("clyra_gate_shut", "1 while receipts cannot be kept and statements are refused."),
-        ("clyra_kill_level", "Level of the kill switch: 0 observe, 1 block writes, 2 block statements."),
+        (
+            "clyra_kill_level",
+            "Level of the kill switch for everybody: 0 observe, 1 block writes, 2 block statements, 3 cancel running, \
+             4 disconnect.",
+        ),
+        ("clyra_kill_epoch", "Number of the last turn of the kill switch."),
+        ("clyra_kill_active", "Kills that stand, by the kind of their scope and their level."),
     ];
     for (name, help) in gauges {
         recorder.describe_gauge(name.into(), None, help.into());

@@ -20,6 +20,8 @@ pub struct Settings {
     pub policy_file: Option<PathBuf>,
     /// Takes the place of the policy file's mode.
     pub mode: Option<Mode>,
+    /// A file that raises the kill switch while it stands.
+    pub kill_file: Option<PathBuf>,
     /// What the policy file must show.
     pub signing: Signing,
     /// The recorder's gRPC address.

@@ -55,6 +55,7 @@ impl Stage {
             log_http: None,
             data: folder,
             upstream: None,
+            kill_file: None,
             policy: None,
             // The story's own rules are built in.
             signing: clyra_gateway::Signing { keys: Vec::new(), allow_unsigned: true, own: None },

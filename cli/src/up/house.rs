@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) policy: Option<PathBuf>,
     /// Instead of the policy's own mode.
     pub(crate) mode: Option<Mode>,
+    /// A file that raises the kill switch while it stands.
+    pub(crate) kill_file: Option<PathBuf>,
     /// Whose signature the policy must bear.
     pub(crate) signing: clyra_gateway::Signing,
     pub(crate) workers: usize,
@@ -124,6 +126,7 @@ impl House {
             data: data.folder().to_path_buf(),
             upstream,
             policy_file: Some(policy.clone()),
+            kill_file: plan.kill_file.clone(),
             mode: plan.mode,
             signing: plan.signing.clone(),
             recorder: recorder.addr(),
@@ -210,6 +213,15 @@ impl House {
     pub(crate) fn ready_record(&self) -> Result<String, Error> {
         serde_json::to_string(&self.standing)
             .map_err(|error| Error::Ours { doing: "writing JSON", why: error.to_string() })
+    }
+
+    /// Blocks every statement, since a signal asks for it; what came of it.
+    pub(crate) async fn block(&self) -> String {
+        match self.gateway.block("SIGUSR1").await {
+            Ok(()) => "kill switch turned by SIGUSR1: every statement is refused; see `clyra kill status`"
+                .to_owned(),
+            Err(error) => format!("kill switch turned by SIGUSR1, and not kept: {error}"),
+        }
     }
 
     /// Ends when a part has ended by itself, and says which and why.

@@ -74,6 +74,10 @@ pub struct UpArgs {
     pg_bin: Option<PathBuf>,
     #[command(flatten)]
     secure: secure::SecureArgs,
+    /// A file that raises the kill switch while it exists; what it holds says how far and for whom, like
+    /// `actor:etl cancel_running`, and empty it blocks every statement of everybody
+    #[arg(long, value_name = "FILE")]
+    kill_file: Option<PathBuf>,
     #[command(flatten)]
     bounds: bounds::BoundsArgs,
     #[command(flatten)]
@@ -116,6 +120,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, Error> {
             fault = house.ended() => break Err(fault),
             () = end(&mut signals.interrupt, &mut signals.terminate) => break Ok(0),
             _ = signals.hangup.recv() => say(&reload(house.standing().admin).await),
+            _ = signals.user.recv() => say(&house.block().await),
         }
     };
     if ended.is_ok() {
@@ -146,6 +151,7 @@ impl UpArgs {
             data: self.data,
             upstream: self.upstream,
             policy: self.policy,
+            kill_file: self.kill_file,
             mode: self.mode,
             signing: clyra_gateway::Signing {
                 keys: self.policy_key,
@@ -175,6 +181,7 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -187,6 +194,7 @@ impl Signals {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
             hangup: on(SignalKind::hangup())?,
+            user: on(SignalKind::user_defined1())?,
         })
     }
 
@@ -233,7 +241,7 @@ Examples:
   clyra up --listen 0 --admin 0 --metrics 0 --recorder 0 --data /tmp/try --json
 
 Signals: SIGINT and SIGTERM drain and stop (a second one ends it at once), SIGHUP reads the policy and the
-certificates again.
+certificates again, SIGUSR1 turns the kill switch: every statement of everybody is refused.
 
 Files in the data folder: up.json (addresses, while ready), policy.yaml, trust.txt (give it to whoever shall verify),
 gateway/ (key, spool, switch), recorder/ (keys, log), postgres/ (own cluster, open to every user of this machine), lock.

@@ -92,6 +92,7 @@ pub(crate) async fn turned(
         level: level.number(),
         reason: reason.to_owned(),
         by: by.to_owned(),
+        ..SetKillRequest::default()
     };
     Ok(gate.set_kill(asked).await.map_err(|status| refused(GATE, &status))?.into_inner())
 }

@@ -1,18 +1,18 @@
 //! The admin gRPC service, with health and reflection.
 
-use super::{Desk, approvals, closing};
-use crate::{Error, catalog::CatalogStand, force::Force, gate::Turn};
+use super::{Desk, approvals, closing, kill};
+use crate::{Error, catalog::CatalogStand, force::Force, kill::Scope};
 use clyra_proto::{
     DESCRIPTORS,
     admin::{
-        Approval, ApprovalList, ApproveRequest, Catalog, CloseRunRequest, ClosedRun, DigestReply,
-        DigestRequest, GetKillRequest, GetPolicyRequest, Kill, ListApprovalsRequest, PolicyInForce,
-        ReloadPolicyRequest, RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
+        Approval, ApprovalList, ApproveRequest, Catalog, CloseRunRequest, ClosedRun, DigestReply, DigestRequest,
+        GetKillRequest, GetPolicyRequest, Kill, ListApprovalsRequest, NameKillReply, NameKillRequest,
+        PolicyInForce, ReloadPolicyRequest, RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
         gate_server::{Gate as GateService, GateServer},
     },
 };
-use clyra_spec::{KillLevel, limits::LABEL_BYTES_MAX};
-use std::path::PathBuf;
+use clyra_spec::limits::LABEL_BYTES_MAX;
+use std::{path::PathBuf, time::Instant};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
@@ -34,23 +34,19 @@ pub(super) async fn serve(listener: TcpListener, desk: Desk, shutdown: watch::Re
 #[tonic::async_trait]
 impl GateService for Desk {
     async fn get_kill(&self, _: Request<GetKillRequest>) -> Result<Response<Kill>, Status> {
-        Ok(Response::new(kill(self.gate.kill.stand())))
+        Ok(Response::new(kill::stand(&self.gate.kill.stand())))
     }
 
     async fn set_kill(&self, request: Request<SetKillRequest>) -> Result<Response<Kill>, Status> {
-        let SetKillRequest { scope, level, reason, by } = request.into_inner();
-        if !scope.is_empty() && scope != "global" {
-            return Err(Status::invalid_argument(format!("scope `{scope}` is not known; allowed: global")));
-        }
-        let level = KillLevel::from_number(level).ok_or_else(|| {
-            Status::invalid_argument(format!(
-                "level `{level}` is not known; allowed: 0 observe, 1 block writes, 2 block statements"
-            ))
-        })?;
-        said(&[("reason", &reason), ("by", &by)])?;
-        let turn =
-            self.gate.turn(level, by, reason).await.map_err(|err| Status::internal(err.to_string()))?;
-        Ok(Response::new(kill(turn)))
+        let began = Instant::now();
+        let wish = kill::wish(&self.gate, request.into_inner())?;
+        let turned = self.gate.turn(wish).await.map_err(|why| kill::status(&why))?;
+        Ok(Response::new(kill::turned(&turned, began)))
+    }
+
+    async fn name_kill(&self, request: Request<NameKillRequest>) -> Result<Response<NameKillReply>, Status> {
+        let scope = Scope::parse(&request.into_inner().scope).map_err(Status::invalid_argument)?;
+        Ok(Response::new(NameKillReply { name: self.gate.name_in_entries(&scope) }))
     }
 
     async fn get_policy(&self, _: Request<GetPolicyRequest>) -> Result<Response<PolicyInForce>, Status> {
@@ -122,24 +118,12 @@ impl GateService for Desk {
 }
 
 /// Words that go into the log for ever say something.
-fn said(words: &[(&str, &str)]) -> Result<(), Status> {
+pub(super) fn said(words: &[(&str, &str)]) -> Result<(), Status> {
     match words.iter().find(|(_, word)| word.trim().is_empty() || word.len() > LABEL_BYTES_MAX) {
         None => Ok(()),
         Some((name, _)) => Err(Status::invalid_argument(format!(
             "`{name}` must say something, in at most {LABEL_BYTES_MAX} bytes"
         ))),
-    }
-}
-
-fn kill(turn: Turn) -> Kill {
-    Kill {
-        scope: "global".to_owned(),
-        level: turn.level.number(),
-        reason: turn.reason,
-        by: turn.by,
-        at: turn.at,
-        turn: turn.turn,
-        entry: turn.entry,
     }
 }
 

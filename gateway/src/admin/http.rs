@@ -38,14 +38,27 @@ async fn metrics(State(gate): State<Arc<Gate>>) -> impl IntoResponse {
     for stand in gate.catalogs.iter().flat_map(|catalogs| catalogs.stands()) {
         gate.metrics.catalog(&stand);
     }
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], gate.metrics.render(gate.standing()))
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], gate.metrics.render(&gate.standing()))
 }
 
 async fn ready(State(gate): State<Arc<Gate>>) -> impl IntoResponse {
     match gate.outbox.shut() {
-        None => (StatusCode::OK, "ready\n".to_owned()),
+        None => (StatusCode::OK, format!("ready\n{}", kills(&gate))),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("shut: {why}\n")),
     }
+}
+
+/// What stands of the kill switch: the gateway is ready all the same, since it answers for it.
+fn kills(gate: &Gate) -> String {
+    let set = gate.kill.stand();
+    let line = |kill: &crate::kill::Kill| {
+        let class = if kill.class.is_all() { "" } else { kill.class.as_str() };
+        // A scope's name may be a person's.
+        format!("kill switch: {} for {} {class}", kill.level.as_str(), kill.scope.kind.as_str())
+            .trim_end()
+            .to_owned()
+    };
+    set.kills.iter().map(|kill| line(kill) + "\n").collect()
 }
 
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ pub(crate) use grpc::in_force;
 mod approvals;
 mod grpc;
 mod http;
+mod kill;
 
 use crate::{Error, Settings, gate::Gate};
 use std::{net::SocketAddr, sync::Arc};
@@ -39,7 +40,8 @@ impl Admin {
         let tasks = vec![
             runtime.spawn(grpc::serve(grpc, desk.clone(), watch.clone())),
             runtime.spawn(http::serve(http, Arc::clone(&desk.gate), watch.clone())),
-            runtime.spawn(http::upkeep(desk.gate, watch)),
+            runtime.spawn(http::upkeep(Arc::clone(&desk.gate), watch.clone())),
+            runtime.spawn(crate::kill::watch(desk.gate, settings.kill_file.clone(), watch)),
         ];
         Ok(Self { grpc_addr, http_addr, shutdown, tasks })
     }

@@ -1,11 +1,7 @@
-//! What is in force: the kill switch, and a policy that was read, its signature checked, its approvers' keys made
-//! ready. It never judges.
+//! What is in force: a policy that was read, its signature checked, the keys of its approvers and operators made ready.
+//! It never judges.
 
-mod kill;
-
-pub(crate) use kill::{KillSwitch, Turn};
-
-use crate::{Error, draft::PolicyCard, duty::Signer, settings::Signing};
+use crate::{Error, draft::PolicyCard, duty::Signer, kill::Operator, settings::Signing};
 use clyra_policy::Policy;
 use clyra_seal::{canonical, dsse::Envelope, key::VerifyingKey};
 use clyra_spec::{Mode, media::POLICY_PAYLOAD_TYPE};
@@ -22,6 +18,8 @@ pub(crate) struct Force {
     pub(crate) card: Arc<PolicyCard>,
     /// Whose approvals count.
     pub(crate) signers: Vec<Signer>,
+    /// Whose orders turn the kill switch.
+    pub(crate) operators: Vec<Operator>,
 }
 
 /// Where a policy comes from, and what it must show; the same at every reading.
@@ -57,8 +55,13 @@ impl Source {
             Ok(Signer { name: one.name.clone(), key })
         });
         let signers = signers.collect::<Result<_, clyra_seal::Error>>()?;
+        let operators = policy.operators().iter().map(|one| {
+            let key = VerifyingKey::parse(&one.key)?;
+            Ok(Operator { name: one.name.clone(), key, kind: one.kind })
+        });
+        let operators = operators.collect::<Result<_, clyra_seal::Error>>()?;
         let card = Arc::new(PolicyCard { digest: policy.digest().to_owned(), version: policy.version() });
-        Ok(Force { policy, card, signers })
+        Ok(Force { policy, card, signers, operators })
     }
 
     /// Whether the file may be taken into use, with its signature or without.

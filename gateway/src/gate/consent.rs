@@ -102,8 +102,7 @@ impl Gate {
             }
             self.give_all_back(ticket);
             ticket.grants.clear();
-            let (level, at_us) = (self.kill.level(), ticket.at_us);
-            let asked = Asked { portal, run: ticket.run.as_deref(), level, at_us };
+            let asked = Asked { portal, run: ticket.run.as_deref(), at_us: ticket.at_us };
             ticket.decision = self.judge(visitor, &ticket.known, &asked, prepared);
         }
         Err(Error::NotRecorded("approvals are used up faster than they can be found".to_owned()))

@@ -9,10 +9,10 @@ mod clock;
 mod consent;
 mod receipt;
 mod settle;
+mod switch;
 mod visitor;
 
-pub(crate) use crate::force::{KillSwitch, Turn};
-pub(crate) use clock::{now_us, text as time_text};
+pub(crate) use clock::{new_id, now_us, text as time_text};
 pub(crate) use receipt::{Known, Ticket};
 use visitor::Asked;
 pub(crate) use visitor::{Shown, Visitor};
@@ -21,21 +21,25 @@ use crate::force::{Force, Source};
 use crate::{
     Error,
     catalog::Catalogs,
-    draft::{Draft, PolicyDraft, SwitchDraft},
+    draft::{Draft, PolicyDraft},
     duty::{Approvals, Caps},
+    kill::{Breakers, KillSwitch},
     metrics::{Metrics, Standing},
     outbox::Outbox,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use clyra_policy::{ByName, Facts, FactsMemo, OnFull};
 use clyra_seal::fingerprint::Secret;
-use clyra_spec::{KillLevel, Phase};
+use clyra_spec::Phase;
 use clyra_wire::{End, Refusal, error_response};
 use consent::Waiting;
 use receipt::draft;
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock, atomic::AtomicU64, atomic::Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -46,6 +50,7 @@ pub(crate) struct Gate {
     source: Source,
     memo: FactsMemo,
     pub(crate) kill: KillSwitch,
+    breakers: Breakers,
     pub(crate) caps: Caps,
     pub(crate) outbox: Arc<Outbox>,
     secret: Secret,
@@ -87,6 +92,7 @@ impl Gate {
             source: parts.source,
             memo: FactsMemo::new(MEMO_ENTRIES, MEMO_BYTES),
             kill: parts.kill,
+            breakers: Breakers::default(),
             caps: Caps::open(parts.cap_journal, parts.secret.clone(), clock::now_us())?,
             approvals: parts.approvals,
             waiting: Waiting::default(),
@@ -113,7 +119,7 @@ impl Gate {
         let at_us = clock::now_us();
         let asked = Instant::now();
         let run = visitor.run_of(&known.facts);
-        let moment = Asked { portal: arrival.portal, run: run.as_deref(), level: self.kill.level(), at_us };
+        let moment = Asked { portal: arrival.portal, run: run.as_deref(), at_us };
         let mut decision = self.judge(visitor, &known, &moment, prepared);
         let sharers = visitor.sharers(run.as_deref());
         let grants = self.caps.take(sharers, &mut decision, known.facts.statements.len(), at_us);
@@ -135,6 +141,8 @@ impl Gate {
             lost: false,
             grants,
             breached: None,
+            stopped: AtomicU32::new(0),
+            turn: visitor.kills.turn,
         });
         if ticket.decision.approvals.is_some()
             && let Err(error) = self.use_approvals(visitor, &mut ticket, arrival.portal, prepared)
@@ -149,6 +157,9 @@ impl Gate {
         }
         if let Err(shut) = self.admit(visitor, &mut ticket).await {
             self.give_all_back(&ticket);
+            return Passage::Shut(shut);
+        }
+        if let Some(shut) = self.stopped_meanwhile(visitor, &mut ticket, prepared) {
             return Passage::Shut(shut);
         }
         visitor.went(&ticket.known.facts);
@@ -166,8 +177,7 @@ impl Gate {
     ) -> bool {
         self.refresh(visitor);
         let run = visitor.run_of(&known.facts);
-        let (level, at_us) = (self.kill.level(), clock::now_us());
-        let moment = Asked { portal, run: run.as_deref(), level, at_us };
+        let moment = Asked { portal, run: run.as_deref(), at_us: clock::now_us() };
         self.judge(visitor, known, &moment, prepared).refusal.is_none()
     }
 
@@ -232,6 +242,7 @@ impl Gate {
                 self.outbox.put(receipt);
             }
         }
+        self.count_denials(visitor, &ticket.decision, ticket.run.as_deref());
         let receipt = first.unwrap_or_default();
         let hint = format!("{}; receipt {receipt}", refusal.hint);
         error_response(&Refusal {
@@ -288,17 +299,6 @@ impl Gate {
         (self.force.load_full(), self.source.file.as_ref())
     }
 
-    /// Turns the kill switch; answers once the turn is journalled, in effect and its entry durable.
-    pub(crate) async fn turn(&self, level: KillLevel, by: String, reason: String) -> Result<Turn, Error> {
-        let (id, at_us) = (clock::new_id(clock::now_us()), clock::now_us());
-        let at = clock::text(at_us);
-        let turn = Turn { level, by: by.clone(), reason: reason.clone(), at, turn: 0, entry: id.to_string() };
-        let turn = self.kill.set(turn)?;
-        let entry = Draft::Switch(SwitchDraft { id, at_us, level, by, reason });
-        self.outbox.durable(entry).await.map_err(|shut| Error::NotRecorded(shut.to_string()))?;
-        Ok(turn)
-    }
-
     /// Open sessions.
     pub(crate) fn sessions(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
@@ -311,7 +311,7 @@ impl Gate {
             recorder_lag_us: self.outbox.lag_us(),
             recorder_connected: self.outbox.connected(),
             shut: self.outbox.shut().is_some(),
-            kill_level: self.kill.level().number(),
+            kill: self.kill.stand(),
         }
     }
 

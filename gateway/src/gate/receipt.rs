@@ -5,9 +5,15 @@ use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft, RunClaims};
 use crate::duty::{Grant, PlanValues};
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Decision, Facts};
-use clyra_spec::{Phase, Status};
+use clyra_spec::{KillLevel, Phase, Status};
 use clyra_wire::{Completion, End};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
 use uuid::Uuid;
 
 /// A message as the gate knows it: its facts, and the fingerprints of its statements.
@@ -50,6 +56,10 @@ pub(crate) struct Ticket {
     pub(super) lost: bool,
     /// Caps that it uses.
     pub(super) grants: Vec<Grant>,
+    /// The turn of the kill switch under which it was judged.
+    pub(super) turn: u64,
+    /// The level at which the kill switch wants it stopped; 0 for none.
+    pub(super) stopped: AtomicU32,
     /// Which of its statements went too far, and the id of the receipt that says so.
     pub(super) breached: Option<(usize, Uuid)>,
 }
@@ -82,6 +92,10 @@ impl Gate {
             receipt.outcome = Some(outcome);
             if let Some(decision) = self.found(ticket, statement, done) {
                 receipt.decision = decision;
+            }
+            let stopped = KillLevel::from_number(ticket.stopped.load(Ordering::Relaxed)).unwrap_or_default();
+            if stopped != KillLevel::Observe && !matches!(status, Status::Ok) {
+                receipt.decision.stop(stopped);
             }
             if intent.is_some() {
                 receipt.at_us = clock::now_us();

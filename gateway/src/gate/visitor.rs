@@ -8,9 +8,10 @@ use crate::{
     draft::{Draft, RunClaims, SessionCard},
     duty::Sharers,
     force::Force,
+    kill::{Of, View},
 };
 use clyra_policy::{Approvals, Binds, ByName, Caller, Decision, Facts, Login, Moment, Pin, Proof, Refusal};
-use clyra_spec::{Auth, KillLevel};
+use clyra_spec::Auth;
 use std::sync::{Arc, atomic::Ordering};
 
 /// Who stands before the gate: one per session.
@@ -24,6 +25,8 @@ pub(crate) struct Visitor {
     pub(super) force: Arc<Force>,
     pub(super) caller: Caller,
     pub(super) card: Arc<SessionCard>,
+    /// What of the kill switch covers it.
+    pub(super) kills: View,
     /// What the session claims, and the run that follows from it.
     claims: SessionClaims,
     run: Option<Arc<RunClaims>>,
@@ -47,7 +50,6 @@ pub(super) struct Asked<'a> {
     pub(super) portal: bool,
     /// The run that it belongs to.
     pub(super) run: Option<&'a RunClaims>,
-    pub(super) level: KillLevel,
     pub(super) at_us: u64,
 }
 
@@ -66,6 +68,8 @@ impl Visitor {
             None => Binds::Later,
         };
         let sight = self.sight.as_deref().filter(|sight| sight.looks);
+        let run = asked.run.map(|run| &*run.run_id);
+        let stops = self.kills.stops(run);
         let moment = Moment {
             now_us: Some(asked.at_us),
             change_intent: asked.run.and_then(|run| run.change_intent.as_deref()),
@@ -73,16 +77,22 @@ impl Visitor {
             binds,
             pinned: self.to_pin.then_some(&*self.pinned),
             approvals,
+            stops: &stops,
         };
         let policy = &self.force.policy;
+        let level = self.kills.level(run);
         match sight {
-            None => policy.decide_at(&self.caller, &known.facts, asked.level, &moment, prepared),
+            None => policy.decide_at(&self.caller, &known.facts, level, &moment, prepared),
             Some(sight) => {
                 let prepared = |name: ByName<'_>| prepared(name).map(|body| sight.wide(&body));
                 let facts = sight.wide(&known.facts);
-                policy.decide_at(&self.caller, &facts, asked.level, &moment, &prepared)
+                policy.decide_at(&self.caller, &facts, level, &moment, &prepared)
             }
         }
+    }
+
+    fn login(&self) -> Login<'_> {
+        Login { user: &self.user, database: &self.database, application: &self.application, tenant: None }
     }
 
     /// The database that it asked for.
@@ -106,6 +116,11 @@ impl Visitor {
             None => self.run.clone(),
             Some(text) => claims::run_of_text(text, self.claims.now()),
         }
+    }
+
+    /// The run that the session claims now.
+    pub(super) fn run_id(&self) -> Option<&str> {
+        self.run.as_deref().map(|run| &*run.run_id)
     }
 
     /// What the session claims.
@@ -167,6 +182,7 @@ impl Gate {
         let rewrites = force.policy.rewrites(&caller);
         let to_pin = !force.policy.pins(&caller).is_empty();
         let sight = self.sight(&force, &caller, login.database);
+        let kills = self.kills_of(login, &caller, force.policy.name());
         if let Some(run) = &run {
             self.outbox.put(Draft::RunJoin(Arc::clone(run)));
         }
@@ -179,6 +195,7 @@ impl Gate {
             force,
             caller,
             card,
+            kills,
             claims,
             run,
             path_changed: false,
@@ -221,15 +238,13 @@ impl Gate {
     pub(super) fn refresh(&self, visitor: &mut Visitor) {
         let force = self.force.load();
         if Arc::ptr_eq(&force, &visitor.force) {
+            if self.kill.turn() != visitor.kills.turn {
+                visitor.kills = self.kills_of(&visitor.login(), &visitor.caller, force.policy.name());
+            }
             return;
         }
         visitor.force = Arc::clone(&force);
-        let login = Login {
-            user: &visitor.user,
-            database: &visitor.database,
-            application: &visitor.application,
-            tenant: None,
-        };
+        let login = visitor.login();
         visitor.caller = force.policy.caller_with(&login, &visitor.proof);
         visitor.rewrites = force.policy.rewrites(&visitor.caller);
         visitor.to_pin = !force.policy.pins(&visitor.caller).is_empty();
@@ -243,7 +258,14 @@ impl Gate {
             ),
             None => visitor.sight = self.sight(&force, &visitor.caller, &visitor.database),
         }
-        visitor.card = Arc::new(self.card(&login, &visitor.caller, visitor.auth));
+        visitor.kills = self.kills_of(&visitor.login(), &visitor.caller, force.policy.name());
+        visitor.card = Arc::new(self.card(&visitor.login(), &visitor.caller, visitor.auth));
+    }
+
+    /// What of the kill switch covers a session.
+    pub(super) fn kills_of(&self, login: &Login<'_>, caller: &Caller, policy: &str) -> View {
+        let of = Of { caller, database: login.database, policy, route: &self.upstream };
+        self.kill.stand().view(&of)
     }
 
     fn card(&self, login: &Login<'_>, caller: &Caller, auth: Auth) -> SessionCard {

@@ -207,17 +207,29 @@ impl Pen {
     /// Writes that the kill switch was turned.
     pub(super) fn switch(&mut self, page: &mut Page, draft: &SwitchDraft, seq: u64) -> bool {
         self.clock.set(draft.at_us);
+        let envelope = match draft.envelope.as_deref().map(Envelope::from_slice) {
+            None => None,
+            Some(Ok(envelope)) => Some(envelope),
+            Some(Err(_)) => return false,
+        };
         let mut id = [0; Hyphenated::LENGTH];
         page.add(&Switch {
             at: &self.clock.text,
+            before: draft.before,
             by: clip(&draft.by, LABEL_BYTES_MAX),
+            cause: draft.cause,
+            class: draft.class,
+            dsse: envelope.as_ref().map(dsse),
+            expires: draft.expires.as_deref(),
             id: draft.id.hyphenated().encode_lower(&mut id),
             kind: "switch",
             level: draft.level,
             maker: &self.maker,
+            name: (!draft.name.is_empty()).then_some(&*draft.name),
             reason: clip(&draft.reason, REASON_BYTES_MAX),
-            scope: "global",
+            scope: draft.scope,
             stream: self.stream(seq),
+            turn: whole(draft.turn),
             v: 1,
         })
     }
@@ -229,11 +241,7 @@ impl Pen {
         let mut id = [0; Hyphenated::LENGTH];
         page.add(&Approval {
             at: &self.clock.text,
-            dsse: Dsse {
-                payload: &envelope.payload,
-                payload_type: &envelope.payload_type,
-                signatures: [DsseSignature { keyid: &envelope.keyid, sig: &envelope.sig }],
-            },
+            dsse: dsse(&envelope),
             id: draft.id.hyphenated().encode_lower(&mut id),
             kind: "approval",
             maker: &self.maker,
@@ -401,6 +409,14 @@ fn run(claims: &RunClaims, run_seq: u64, detail: Detail) -> Run<'_> {
         payout_ref: claims.payout_ref.as_deref().map(|reference| detail.label(reference)),
         run_id: &claims.run_id,
         run_seq,
+    }
+}
+
+fn dsse(envelope: &Envelope) -> Dsse<'_> {
+    Dsse {
+        payload: &envelope.payload,
+        payload_type: &envelope.payload_type,
+        signatures: [DsseSignature { keyid: &envelope.keyid, sig: &envelope.sig }],
     }
 }
 

@@ -102,7 +102,7 @@ impl Policy {
         facts: &Facts,
         kill: KillLevel,
         moment: &Moment<'_>,
-        prepared: &dyn Fn(&str) -> Option<Arc<Facts>>,
+        prepared: &dyn Fn(ByName<'_>) -> Option<Arc<Facts>>,
     ) -> Option<&'static str> {
         let caller = self.known(caller);
         let scene = Scene::new(facts, prepared).at(*moment);

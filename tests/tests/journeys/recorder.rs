@@ -60,6 +60,7 @@ fn settings(folder: &Path, server: &Server, recorder: SocketAddr) -> Settings {
         data: folder.to_owned(),
         upstream: Upstream::parse(&format!("postgres://{}", server.addr)).unwrap(),
         policy_file: None,
+        kill_file: None,
         mode: None,
         recorder,
         workers: 1,
