@@ -211,6 +211,16 @@ async fn start(
     if let Some(told) = house.gate.refuses_to_begin(&login, &proof, &startup.every_setting()) {
         return Err(words(told.sqlstate, &told.message, &told.detail, &told.hint));
     }
+    let claims = SessionClaims::of_settings(&settings);
+    let run = crate::claims::run(claims.now());
+    if house.gate.disconnects(&login, &proof, run.as_ref().map(|run| &*run.run_id)) {
+        return Err(words(
+            "ZC100",
+            "clyra: the kill switch refuses connections",
+            "Rule: kill; reason: disconnect.",
+            "connect again once the switch is released",
+        ));
+    }
     let replication = startup.parameter("replication").is_some_and(replicates);
     if replication && !house.gate.lets_replicate(&login, &proof) {
         return Err(words(
@@ -229,7 +239,7 @@ async fn start(
         user: user.to_owned(),
         database: database.to_owned(),
         application,
-        claims: SessionClaims::of_settings(&settings),
+        claims,
         auth,
         proof,
         replication,

@@ -1,6 +1,6 @@
 //! Puts a message before the gate and carries out what it says; asks the server questions of the gateway's own.
 
-use super::{Broken, Relay};
+use super::{Broken, Relay, stop::stirred};
 use crate::{
     gate::{Arrival, Passage, Ticket},
     relay::question::{Kind, PreparedNames, Question},
@@ -80,7 +80,7 @@ impl Relay {
         }
     }
 
-    fn refuse(&mut self, error: Vec<u8>) {
+    pub(super) fn refuse(&mut self, error: Vec<u8>) {
         match self.wire.refuse(error) {
             Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),
             Refused::Poison(poison) => self.server.outbox.extend_from_slice(&poison),
@@ -142,7 +142,15 @@ impl Relay {
         if self.server.ended && self.server.inbox.is_empty() {
             return Err(Broken::Io);
         }
-        poll_fn(|cx| self.poll_server(cx)).await.map_err(|_| Broken::Io)
+        if self.is_stirred() {
+            self.interrupt().await;
+        }
+        let (gate, heard, insist) = (Arc::clone(&self.house.gate), self.heard, self.insist);
+        tokio::select! {
+            biased;
+            turned = poll_fn(|cx| self.poll_server(cx)) => turned.map_err(|_| Broken::Io),
+            () = stirred(&gate, heard, insist) => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,12 @@
 //! nothing about the bounds; the gate does.
 
 use super::{Broken, Relay};
-use crate::{gate::Ticket, pg::cancel::cancel, relay::question::Kind};
+use crate::{
+    gate::Ticket,
+    pg::cancel::cancel,
+    relay::question::{Kind, PreparedNames},
+};
+use clyra_policy::ByName;
 use clyra_wire::{Completion, End, OwnAnswer, Refusal, Refused, error_response};
 
 impl Relay {
@@ -18,11 +23,22 @@ impl Relay {
             self.not_sent(&ticket, error);
             return Ok(());
         }
+        if let Some(error) = self.stopped_meanwhile(&mut ticket) {
+            self.refuse(error);
+            return Ok(());
+        }
         if ticket.is_watched() {
             return self.run_watched(ticket, kind, text).await;
         }
         self.allow(ticket, kind, text);
         Ok(())
+    }
+
+    /// What the client reads where the kill switch was turned while the message waited.
+    fn stopped_meanwhile(&mut self, ticket: &mut Ticket) -> Option<Vec<u8>> {
+        let wire = PreparedNames(&self.wire, &self.cursors);
+        let prepared = |name: ByName<'_>| wire.named(name);
+        self.house.gate.stopped_meanwhile(self.visitor.as_mut()?, ticket, &prepared)
     }
 
     /// Asks the planner what the message will cost; gives what the client reads instead where that is too much.
@@ -100,10 +116,7 @@ impl Relay {
         if !std::mem::take(&mut self.cancelling) || self.wire.watched_ticket().is_none() {
             return;
         }
-        let key = match &self.pooled {
-            Some(pooled) => pooled.cancel_key(),
-            None => self.wire.cancel_key().into(),
-        };
+        let key = self.server_key();
         if !key.is_empty() {
             // Nothing goes to the server until it has heard this, so that it stops nothing else.
             cancel(&self.house, &key).await;

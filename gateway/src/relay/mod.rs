@@ -9,10 +9,12 @@ mod names;
 mod pin;
 mod pooled;
 mod question;
+mod stop;
 mod turn;
 
 use crate::claims::SessionClaims;
 use crate::gate::{Known, Shown, Ticket, Visitor};
+use crate::kill::Hearing;
 use crate::pg::{House, Opened, Seat};
 use crate::pool::NotServed;
 use crate::socket::{Side, Stream};
@@ -22,14 +24,18 @@ use clyra_wire::{Refusal, Session, WireError, fatal_response};
 use std::{
     future::poll_fn,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
+use stop::stirred;
 
 pub(crate) use pooled::{Pooled, not_served};
 
 /// Runs a session to its end.
 pub(crate) async fn run(house: House, client: Stream, opened: Opened) {
     let mut relay = Relay::new(house, client, opened);
+    let bell = Arc::clone(&relay.house.gate.kill.bell);
+    relay.hearing = Some(poll_fn(|cx| Poll::Ready(bell.enter(cx.waker()))).await);
     if let Err(broken) = relay.turns().await {
         relay.say_goodbye(&broken).await;
     }
@@ -58,6 +64,19 @@ struct Relay {
     cursors: names::Cursors,
     /// An answer was cut off, of which the server may have more.
     cancelling: bool,
+    /// Number of the last turn of the kill switch that it has looked at, and whether more than that look is due.
+    heard: u64,
+    attends: bool,
+    /// When it looks at the switch again, though that is not turned.
+    insist: Option<Instant>,
+    /// What runs is being stopped.
+    stopping: Option<stop::Stopping>,
+    /// Since when the client is to go, and only waits for an answer.
+    leaving: Option<Instant>,
+    /// A request to stop something may still reach its server session.
+    tainted: bool,
+    /// It hears the bell of the switch.
+    hearing: Option<Hearing>,
     /// Its place among the clients, while it lasts.
     _seat: Seat,
 }
@@ -86,6 +105,8 @@ enum Broken {
     Unanswered,
     /// Row-level security would not hold the session.
     Unfenced(String),
+    /// The kill switch ends it.
+    Killed,
     /// The pool has no connection for it.
     NotServed(NotServed),
 }
@@ -129,6 +150,13 @@ impl Relay {
             open_bytes: 0,
             cursors: names::Cursors::default(),
             cancelling: false,
+            heard: 0,
+            attends: true,
+            insist: None,
+            stopping: None,
+            leaving: None,
+            tainted: false,
+            hearing: None,
             _seat: opened.seat,
         }
     }
@@ -140,6 +168,7 @@ impl Relay {
         let down = async move { drop(shutdown.wait_for(|down| *down).await) };
         tokio::pin!(down);
         let (mut going, mut leaving) = (false, false);
+        let gate = Arc::clone(&self.house.gate);
         loop {
             self.hear_server()?;
             if self.cancelling {
@@ -152,6 +181,9 @@ impl Relay {
                 if self.login.replication {
                     return self.carry_unread().await;
                 }
+            }
+            if self.is_stirred() {
+                self.attend().await?;
             }
             if !leaving && self.hear_client().await? {
                 leaving = true;
@@ -172,10 +204,12 @@ impl Relay {
                 return Err(Broken::Shutdown);
             }
             let logging_in = self.visitor.is_none();
+            let (heard, insist) = (self.heard, self.insist);
             tokio::select! {
                 biased;
                 turned = poll_fn(|cx| self.poll_turn(cx)) => turned.map_err(|_| Broken::Io)?,
                 () = &mut deadline, if logging_in => return Err(Broken::LoginTimeout),
+                () = stirred(&gate, heard, insist) => {}
                 () = &mut down, if !going => going = true,
             }
             self.began = Instant::now();
@@ -213,6 +247,10 @@ impl Relay {
                 (sqlstate, message)
             }
             Broken::Wire(err) => ("08P01", format!("clyra: {err}")),
+            Broken::Killed => {
+                hint = "connect again once the switch is released";
+                ("57P01", "clyra: the kill switch ends this connection".to_owned())
+            }
             Broken::Unfenced(message) => ("42501", message.clone()),
             Broken::Shutdown => ("57P01", "clyra: the gateway is shutting down".to_owned()),
             Broken::Unanswered => {

@@ -2,7 +2,7 @@
 //! nothing is left of the client in it, and keeps statements and settings the client's own meanwhile. It judges
 //! nothing; what a statement leaves behind is said by the pool's own room.
 
-use super::{Broken, Relay, Wire};
+use super::{Broken, Relay, Wire, stop::stirred};
 use crate::{
     catalog::{Sight, Stamp},
     gate::{Known, Ticket},
@@ -13,7 +13,7 @@ use crate::{
     socket::Side,
 };
 use bytes::Buf as _;
-use clyra_spec::Verb;
+use clyra_spec::{KillLevel, Verb};
 use clyra_wire::{Answered, Completion, End, Prelude, Refer, Refusal, command_complete, error_response};
 use std::sync::Arc;
 
@@ -101,9 +101,24 @@ impl Relay {
     async fn borrow(&mut self) -> Result<(), Broken> {
         let Some(pooled) = &mut self.pooled else { return Ok(()) };
         let mut shutdown = self.house.shutdown.clone();
-        let lent = tokio::select! {
-            lent = pooled.pool.lend(&pooled.wanted) => lent,
-            _ = shutdown.wait_for(|down| *down) => return Err(Broken::Shutdown),
+        let gate = &self.house.gate;
+        let lent = {
+            let lent = pooled.pool.lend(&pooled.wanted);
+            tokio::pin!(lent);
+            let mut heard = self.heard;
+            loop {
+                tokio::select! {
+                    lent = &mut lent => break lent,
+                    _ = shutdown.wait_for(|down| *down) => return Err(Broken::Shutdown),
+                    () = stirred(gate, heard, None) => {
+                        heard = gate.kill.turn();
+                        let level = self.visitor.as_mut().map(|visitor| gate.hears_kill(visitor));
+                        if level == Some(KillLevel::Disconnect) {
+                            return Err(Broken::Killed);
+                        }
+                    }
+                }
+            }
         };
         let mut backend = lent.map_err(Broken::NotServed)?;
         let denied = |denied| Broken::NotServed(NotServed::Denied(denied));
@@ -172,7 +187,7 @@ impl Relay {
         backend.statements.answered(pooled.failures == self.wire.failures());
         pooled.failures = self.wire.failures();
         // A request to cancel may still be on its way to it.
-        if pooled.place.detach() {
+        if pooled.place.detach() || std::mem::take(&mut self.tainted) {
             return backend.leave();
         }
         if keeps && backend.reset().await.is_err() {

@@ -1,11 +1,11 @@
 //! One turn of a session: what was read is dealt with as the wire session says, what is to be told is written, what ended
 //! is settled. It judges nothing, and however a session ends, it leaves nothing open.
 
-use super::{Broken, Relay, question::question};
+use super::{Broken, Relay, question::question, stop::stirred};
 use crate::gate::{Arrival, Passage, Ticket};
 use bytes::Buf;
 use clyra_policy::{Facts, StatementFacts};
-use clyra_spec::Verb;
+use clyra_spec::{KillLevel, Verb};
 use clyra_wire::{Completion, End, Heard, Step, WireError};
 use std::{
     future::poll_fn,
@@ -204,16 +204,28 @@ impl Relay {
         let down = async move { drop(shutdown.wait_for(|down| *down).await) };
         tokio::pin!(down);
         self.needed = 1;
+        let gate = Arc::clone(&self.house.gate);
         loop {
+            if self.is_stirred() {
+                self.heard = gate.kill.turn();
+                // What it says is not read: all of it is stopped with the first level that stops any statement.
+                let level = self.visitor.as_mut().map(|visitor| gate.hears_kill(visitor));
+                if level.is_some_and(|level| level >= KillLevel::BlockStatements) {
+                    return Err(Broken::Killed);
+                }
+                self.attends = false;
+            }
             *bytes += self.server.inbox.len() as u64;
             self.server.hand(self.server.inbox.len(), &mut self.client);
             self.client.hand(self.client.inbox.len(), &mut self.server);
             if self.server.ended && self.client.outbox.is_empty() {
                 return Ok(());
             }
+            let heard = self.heard;
             tokio::select! {
                 biased;
                 turned = poll_fn(|cx| self.poll_turn(cx)) => turned.map_err(|_| Broken::Io)?,
+                () = stirred(&gate, heard, None) => {}
                 // A receiver of a replication stream comes again on its own.
                 () = &mut down => return Err(Broken::Shutdown),
             }
