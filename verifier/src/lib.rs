@@ -12,7 +12,7 @@
 //! ```text
 //!  bundle ─ read/ ─ container, strict JSON, notes, envelopes, trees
 //!             │
-//!          check/ ─ eighteen named questions, in order ── Report ── PASS | FAIL | UNABLE
+//!          check/ ─ nineteen named questions, in order ── Report ── PASS | FAIL | UNABLE
 //!             │
 //!   trust ────┘  keys from outside the bundle, never from inside
 //! ```
@@ -50,7 +50,7 @@ pub mod witness;
 pub use check::{BUNDLE_BYTES_MAX, ENTRIES_MAX, verify_bundle};
 pub use error::Error;
 pub use name::Name;
-pub use report::{Check, Outcome, Report, StreamSummary, Summary};
+pub use report::{Check, Outcome, Report, StreamSummary, Summary, SwitchSummary};
 pub use rollup::{ROLLUP_CHECKS, verify_rollups};
 pub use trust::Trust;
 pub use walk::{LOG_CHECKS, verify_log};

@@ -35,6 +35,8 @@ pub enum Name {
     Outcomes,
     /// Nothing is known to be lost.
     Gaps,
+    /// Turns of the kill switch follow on one another, under the signatures that they need.
+    Switches,
     /// The manifest counts right.
     Summary,
     /// The bundle explains itself.
@@ -43,7 +45,7 @@ pub enum Name {
 
 impl Name {
     /// Every check, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Container,
         Self::Files,
         Self::ManifestEnvelope,
@@ -60,6 +62,7 @@ impl Name {
         Self::RunComplete,
         Self::Outcomes,
         Self::Gaps,
+        Self::Switches,
         Self::Summary,
         Self::SpecText,
     ];
@@ -83,6 +86,7 @@ impl Name {
             Self::RunComplete => "run-complete",
             Self::Outcomes => "outcomes",
             Self::Gaps => "gaps",
+            Self::Switches => "switches",
             Self::Summary => "summary",
             Self::SpecText => "spec-text",
         }
@@ -127,6 +131,9 @@ impl Name {
             }
             Self::Outcomes => "every statement announced before it ran has its outcome",
             Self::Gaps => "no gateway of the run reported lost entries while the run went on",
+            Self::Switches => {
+                "no turn of the kill switch is missing between those shown, and whoever raised it did not release it alone; signatures of operators whose keys stand in the trust file hold"
+            }
             Self::Summary => {
                 "counts, verdicts, streams, policies and closed in the manifest are what the entries add up to"
             }

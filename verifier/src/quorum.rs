@@ -1,7 +1,7 @@
 //! Who must have seen a checkpoint (C2SP tlog-policy): witnesses, groups of them, and the quorum; it asks nobody.
 
 use crate::error::{Flaw, flaw};
-use crate::read::text::short;
+use crate::json::text::short;
 use crate::trust::Key;
 
 /// Witnesses and groups by name, and which of them must have signed.

@@ -73,10 +73,41 @@ pub struct Summary {
     pub streams: Vec<StreamSummary>,
     /// Policy digests.
     pub policies: Vec<String>,
+    /// Turns of the kill switch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<SwitchSummary>,
     /// Name of the log.
     pub log_origin: String,
     /// Its size at the checkpoint.
     pub log_size: u64,
+}
+
+/// One turn of the kill switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SwitchSummary {
+    /// The gateway.
+    pub gateway: String,
+    /// Its number at that gateway.
+    pub turn: u64,
+    /// When.
+    pub at: String,
+    /// Whom it covers, with a name where it has one.
+    pub scope: String,
+    /// Which statements.
+    pub class: String,
+    /// The level from then on.
+    pub level: String,
+    /// What turned it.
+    pub cause: String,
+    /// Who, as given.
+    pub by: String,
+    /// Why, as given.
+    pub reason: String,
+    /// The key that signed for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// Whether that key stands in the trust file, and its signature holds.
+    pub checked: bool,
 }
 
 /// One gateway process as far as the evidence shows it.

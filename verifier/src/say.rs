@@ -1,6 +1,6 @@
 //! Tells a report to people and to programs; both hear the same.
 
-use crate::{Outcome, Report, Summary};
+use crate::{Outcome, Report, Summary, SwitchSummary};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,22 @@ impl fmt::Display for Summary {
                 stream.receipts
             )?;
         }
-        self.policies.iter().try_for_each(|policy| writeln!(f, "policy    {policy}"))
+        self.policies.iter().try_for_each(|policy| writeln!(f, "policy    {policy}"))?;
+        self.switches.iter().try_for_each(|switch| writeln!(f, "{switch}"))
+    }
+}
+
+impl fmt::Display for SwitchSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turn, at, level, scope, class, cause, by, reason, signer, checked, .. } = self;
+        let (scope, by, reason) = (scope.escape_debug(), by.escape_debug(), reason.escape_debug());
+        let class = if class == "all" { String::new() } else { format!(" ({class})") };
+        write!(f, "switch    turn {turn} at {at}: {level} for {scope}{class}, {cause} by {by}: {reason}")?;
+        match (signer, checked) {
+            (None, _) => f.write_str("; unsigned"),
+            (Some(key), true) => write!(f, "; signed by {key}"),
+            (Some(key), false) => write!(f, "; signed by {key}, not checked"),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::error::{Flaw, flaw};
+use crate::json::text;
 use crate::quorum::Quorum;
-use crate::read::text;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
@@ -26,6 +26,8 @@ pub(crate) enum Role {
     Gateway,
     /// Manifests.
     Recorder,
+    /// Orders to turn the kill switch.
+    Operator,
 }
 
 /// A C2SP verification key: name, id and an Ed25519 point that is not weak.
@@ -166,8 +168,9 @@ fn line_of(line: &str) -> Result<Line<'_>, Flaw> {
         ["log", vkey] => Ok(Line::Key(Role::Log, Box::new(Key::parse(vkey)?))),
         ["maker", "gateway", vkey] => Ok(Line::Key(Role::Gateway, Box::new(Key::parse(vkey)?))),
         ["maker", "recorder", vkey] => Ok(Line::Key(Role::Recorder, Box::new(Key::parse(vkey)?))),
+        ["maker", "operator", vkey] => Ok(Line::Key(Role::Operator, Box::new(Key::parse(vkey)?))),
         _ => flaw(format!(
-            "`{line}` is not understood, allowed are `log KEY`, `witness NAME KEY`, `group NAME all|any|K MEMBER…`, `quorum NAME|none`, `maker gateway KEY`, `maker recorder KEY` and `#` comments"
+            "`{line}` is not understood, allowed are `log KEY`, `witness NAME KEY`, `group NAME all|any|K MEMBER…`, `quorum NAME|none`, `maker gateway KEY`, `maker recorder KEY`, `maker operator KEY` and `#` comments"
         )),
     }
 }

@@ -5,9 +5,9 @@ use crate::error::{Doubt, Finding, Flaw, flaw};
 use crate::json::Value;
 use crate::json::canonical;
 use crate::json::fields::Fields;
+use crate::json::text;
 use crate::read::entry::Kind;
 use crate::read::note;
-use crate::read::text;
 use crate::read::tree::{self, Hash};
 
 /// Where one entry stands, and its two paths.

@@ -6,6 +6,7 @@ mod log;
 mod manifest;
 mod run;
 mod summary;
+mod switch;
 
 pub(crate) use self::batch::{Batch, follows, open};
 use self::log::Proof;
@@ -68,6 +69,7 @@ fn examine(name: Name, evidence: &mut Evidence<'_>) -> Finding {
         Name::RunComplete => run::complete(evidence),
         Name::Outcomes => run::outcomes(evidence),
         Name::Gaps => run::gaps(evidence),
+        Name::Switches => switch::turns(evidence),
         Name::Summary => summary::equals(evidence),
         Name::SpecText => summary::spec_text(evidence),
     }

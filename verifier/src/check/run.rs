@@ -3,8 +3,8 @@
 use super::{Evidence, count, wide};
 use crate::StreamSummary;
 use crate::error::{Doubt, Finding};
+use crate::json::text::short;
 use crate::read::entry::{Entry, Kind};
-use crate::read::text::short;
 use clyra_spec::Phase;
 use std::collections::{BTreeMap, BTreeSet};
 

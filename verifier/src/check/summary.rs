@@ -26,7 +26,7 @@ pub(super) fn equals(evidence: &Evidence<'_>) -> Finding {
     if let Some((field, _)) = comparisons.iter().find(|(_, equal)| !equal) {
         return Err(Doubt::Fail(format!("`{field}` in the manifest is not what the files say")));
     }
-    let producer = crate::read::text::short(&claimed.producer);
+    let producer = crate::json::text::short(&claimed.producer);
     Ok(format!("{} fields counted again, all equal; producer `{producer}`", comparisons.len()))
 }
 
@@ -68,6 +68,7 @@ pub(super) fn of(evidence: &Evidence<'_>) -> Result<Summary, Doubt> {
         verdicts,
         streams: stories.into_iter().map(|story| story.seen).collect(),
         policies: policies.into_iter().map(str::to_owned).collect(),
+        switches: super::switch::summary(entries, evidence.trust),
         log_origin: checkpoint.origin.clone(),
         log_size: checkpoint.size,
     })

@@ -1,8 +1,7 @@
 //! Takes an object apart field by field and refuses what is left over; it fills in nothing that is missing.
 
-use super::{Members, Value};
+use super::{Members, Value, text};
 use crate::error::{Flaw, flaw};
-use crate::read::text;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as WordError, StrDeserializer};
@@ -98,6 +97,14 @@ impl<'v, 'a> Fields<'v, 'a> {
         let reader: StrDeserializer<'_, WordError> = word.into_deserializer();
         T::deserialize(reader)
             .map_err(|_| Flaw(format!("field `{name}` has the unknown word `{}`", text::short(word))))
+    }
+
+    /// A word of a closed set that may be absent.
+    pub(crate) fn maybe_word<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, Flaw> {
+        self.maybe(name).map(|_| self.word(name)).transpose()
     }
 
     /// One of these words.

@@ -5,6 +5,7 @@
 
 pub(crate) mod canonical;
 pub(crate) mod fields;
+pub(crate) mod text;
 
 use crate::error::{Flaw, flaw};
 use clyra_spec::limits::WHOLE_NUMBER_MAX;

@@ -143,7 +143,7 @@ const FILES_MAX: usize = 65_534;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::text;
+    use crate::json::text;
 
     /// The example of `container.md`.
     const EXAMPLE: &str = "504b03040a000000000000002100ac2a93d80200000002000000010000006168\

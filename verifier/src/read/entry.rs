@@ -2,12 +2,13 @@
 
 use super::envelope::{self, Envelope};
 use super::receipt::{self, Receipt};
-use super::text;
+use super::switch::{self, Switch};
 use crate::error::{Flaw, flaw};
 use crate::json::canonical;
 use crate::json::fields::Fields;
+use crate::json::text;
 use clyra_spec::limits::ENTRY_BYTES_MAX;
-use clyra_spec::{KillLevel, Mode, media};
+use clyra_spec::{Mode, media};
 
 /// One entry, read.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub(crate) enum Kind {
     RunOpen { run_id: Box<str> },
     Heartbeat { run_id: Box<str>, count: u64 },
     RunClose { run_id: Box<str>, count: u64 },
-    Switch,
+    Switch(Box<Switch>),
     Policy { digest: Box<str> },
     Gap { count: Option<u64> },
     Approval,
@@ -51,7 +52,7 @@ impl Kind {
             Self::RunOpen { .. } => "run_open",
             Self::Heartbeat { .. } => "heartbeat",
             Self::RunClose { .. } => "run_close",
-            Self::Switch => "switch",
+            Self::Switch(_) => "switch",
             Self::Policy { .. } => "policy",
             Self::Gap { .. } => "gap",
             Self::Approval => "approval",
@@ -68,7 +69,7 @@ impl Entry {
             Kind::RunOpen { run_id } | Kind::Heartbeat { run_id, .. } | Kind::RunClose { run_id, .. } => {
                 Some(run_id)
             }
-            Kind::Batch(_) | Kind::Switch | Kind::Policy { .. } | Kind::Gap { .. } => None,
+            Kind::Batch(_) | Kind::Switch(_) | Kind::Policy { .. } | Kind::Gap { .. } => None,
             Kind::Approval | Kind::ApprovalRevoked => None,
         }
     }
@@ -96,11 +97,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Entry, Flaw> {
     }
     let id = fields.text("id")?;
     text::uuid_v7(id).map_err(|flaw| flaw.at("field `id`"))?;
-    text::time(fields.text("at")?).map_err(|flaw| flaw.at("field `at`"))?;
+    let at = fields.text("at")?;
+    text::time(at).map_err(|flaw| flaw.at("field `at`"))?;
     let maker = fields.text("maker")?;
     text::key_id(maker).map_err(|flaw| flaw.at("field `maker`"))?;
     let stream = if word == "batch" { None } else { Some(stream(&mut fields)?) };
-    let kind = kind(word, id, &mut fields)?;
+    let kind = kind(word, (id, at), &mut fields)?;
     fields.end()?;
     Ok(Entry { id: id.into(), maker: maker.into(), stream, kind })
 }
@@ -120,7 +122,7 @@ fn stream(fields: &mut Fields<'_, '_>) -> Result<Stream, Flaw> {
     Ok(stream)
 }
 
-fn kind(word: &str, id: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw> {
+fn kind(word: &str, (id, at): (&str, &str), fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw> {
     match word {
         "batch" => {
             let dsse = fields.any("dsse")?;
@@ -137,13 +139,7 @@ fn kind(word: &str, id: &str, fields: &mut Fields<'_, '_>) -> Result<Kind, Flaw>
             fields.one_of("reason", &["idle", "asked", "shutdown"])?;
             Ok(Kind::RunClose { run_id: fields.text("run_id")?.into(), count: fields.whole("count")? })
         }
-        "switch" => {
-            fields.text("by")?;
-            fields.text("reason")?;
-            fields.word::<KillLevel>("level")?;
-            fields.one_of("scope", &["global"])?;
-            Ok(Kind::Switch)
-        }
+        "switch" => Ok(Kind::Switch(Box::new(switch::read(id, at, fields)?))),
         "policy" => {
             let digest = digest(fields, "digest")?;
             fields.word::<Mode>("mode")?;

@@ -1,9 +1,9 @@
 //! DSSE v1 envelopes with their one signature; the payload is handed out only together with who signed it.
 
-use super::text;
 use crate::error::{Flaw, flaw};
 use crate::json::Value;
 use crate::json::fields::Fields;
+use crate::json::text;
 use crate::trust::{Key, Role, Trust};
 
 /// An envelope as it was read, not verified yet.

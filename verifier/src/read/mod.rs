@@ -5,5 +5,5 @@ pub(crate) mod entry;
 pub(crate) mod envelope;
 pub(crate) mod note;
 pub(crate) mod receipt;
-pub(crate) mod text;
+pub(crate) mod switch;
 pub(crate) mod tree;

@@ -1,8 +1,8 @@
 //! C2SP signed notes that carry a `tlog-checkpoint`: the log's name, size and root, and who signed them.
 
-use super::text;
 use super::tree::Hash;
 use crate::error::{Flaw, flaw};
+use crate::json::text;
 use crate::trust::{Role, Trust};
 
 /// What the log signed.

@@ -1,10 +1,10 @@
 //! The shape of a receipt: every group of its fields, read strictly; it judges no verdict.
 
 use super::entry::digest;
-use super::text;
 use crate::error::{Flaw, flaw};
 use crate::json::Value;
 use crate::json::fields::Fields;
+use crate::json::text;
 use clyra_spec::{ActorKind, Auth, Phase, Protocol, Status, Verb, Verdict};
 
 /// What checks need to know of a receipt.

@@ -125,7 +125,7 @@ impl Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::text::to_hex;
+    use crate::json::text::to_hex;
 
     /// RFC 6962 by its definition, slow and plain.
     fn root_of(leaves: &[Hash]) -> Hash {

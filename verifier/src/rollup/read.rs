@@ -5,7 +5,7 @@ use crate::json::Value;
 use crate::json::canonical;
 use crate::json::fields::Fields;
 use crate::read::envelope::{self, Envelope};
-use crate::read::text;
+use crate::json::text;
 use crate::read::tree::{Hash, sha256};
 use crate::trust::{Role, Trust};
 use clyra_spec::media;

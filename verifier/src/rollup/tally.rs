@@ -5,7 +5,7 @@ use crate::error::{Flaw, flaw};
 use crate::json::Value;
 use crate::json::canonical;
 use crate::json::fields::Fields;
-use crate::read::text::short;
+use crate::json::text::short;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

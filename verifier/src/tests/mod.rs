@@ -55,7 +55,7 @@ fn policy(number: u8) -> Value {
 }
 
 fn switch() -> Value {
-    json!({"kind": "switch", "by": "ops", "level": "block_writes", "reason": "drill", "scope": "global"})
+    json!({"kind": "switch", "by": "ops", "cause": "asked", "level": "block_writes", "reason": "drill", "scope": "global", "turn": 1})
 }
 
 fn gap(count: Option<u64>) -> Value {

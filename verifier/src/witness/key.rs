@@ -2,7 +2,7 @@
 
 use super::{line, write};
 use crate::Error;
-use crate::read::text;
+use crate::json::text;
 use crate::trust::COSIGNATURE;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -87,6 +87,17 @@ pub(crate) fn time(spelled: &str) -> Result<(), Flaw> {
     }
 }
 
+/// Whole seconds of a time that [`time`] has found in order, from some moment on; a leap second counts as the next.
+pub(crate) fn seconds(time: &str) -> i64 {
+    let number = |from: usize, len: usize| -> i64 {
+        time.get(from..from + len).and_then(|digits| digits.parse().ok()).unwrap_or_default()
+    };
+    // Years begin in March here, so that a leap day is their last.
+    let (year, month) = (number(0, 4) - i64::from(number(5, 2) <= 2), (number(5, 2) + 9) % 12);
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + number(8, 2);
+    ((days * 24 + number(11, 2)) * 60 + number(14, 2)) * 60 + number(17, 2)
+}
+
 /// A UUID of version 7 in lower case.
 pub(crate) fn uuid_v7(spelled: &str) -> Result<(), Flaw> {
     let bytes = spelled.as_bytes();
