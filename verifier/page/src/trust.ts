@@ -6,8 +6,8 @@ import { BadInput, Fail, fail, short } from "./doubt.ts";
 import { hex, joined, unbase64, utf8 } from "./read/bytes.ts";
 import { strongPoint } from "./read/signature.ts";
 
-/** What a key may sign: checkpoints, batch headers, manifests. */
-export type Role = "log" | "gateway" | "recorder";
+/** What a key may sign: checkpoints, batch headers, manifests, orders to the kill switch. */
+export type Role = "log" | "gateway" | "recorder" | "operator";
 
 /** A trusted key. */
 export interface Key {
@@ -37,7 +37,7 @@ export function readTrust(content: string): Trust {
       }
       const role = ROLES.get(words.slice(0, -1).join(" "));
       if (role === undefined) {
-        fail(`\`${short(line)}\` is not understood, allowed are \`log KEY\`, \`quorum none\`, \`maker gateway KEY\`, \`maker recorder KEY\``);
+        fail(`\`${short(line)}\` is not understood, allowed are \`log KEY\`, \`quorum none\`, \`maker gateway KEY\`, \`maker recorder KEY\`, \`maker operator KEY\``);
       }
       const key = readKey(role, words.at(-1) ?? "");
       if (keys.some((held) => held.point.equals(key.point))) fail(`the key of \`${key.id}\` stands there already, one key has one role`);
@@ -66,5 +66,5 @@ function readKey(role: Role, vkey: string): Key {
   return { role, name, id: `${name}+${digits}`, point };
 }
 
-const ROLES = new Map<string, Role>([["log", "log"], ["maker gateway", "gateway"], ["maker recorder", "recorder"]]);
+const ROLES = new Map<string, Role>([["log", "log"], ["maker gateway", "gateway"], ["maker recorder", "recorder"], ["maker operator", "operator"]]);
 const BYTES_MAX = 64 << 10;

@@ -6,6 +6,7 @@ import * as log from "./check/log.ts";
 import * as manifest from "./check/manifest.ts";
 import * as run from "./check/run.ts";
 import * as summary from "./check/summary.ts";
+import * as kill from "./check/switch.ts";
 import { Fail, Unable } from "./doubt.ts";
 import { Evidence } from "./evidence.ts";
 import type { Entry } from "./read/entry.ts";
@@ -40,6 +41,7 @@ export interface Summary {
   verdicts: { [verdict: string]: number };
   streams: manifest.StreamSpan[];
   policies: string[];
+  switches?: kill.SwitchSummary[];
   log_origin: string;
   log_size: number;
 }
@@ -65,6 +67,7 @@ const QUESTIONS: [string, string, (evidence: Evidence) => string][] = [
   ["run-complete", "no receipt of the run is missing, up to its last close", run.complete],
   ["outcomes", "every statement announced before it ran has its outcome", run.outcomes],
   ["gaps", "no gateway reported lost entries while the run went on", run.gaps],
+  ["switches", "no turn of the kill switch is missing in between, and nobody released alone what they had raised", kill.turns],
   ["summary", "the manifest's counts are what the entries add up to", summary.equals],
   ["spec-text", "the bundle carries the rules by which anyone can check it", files.specText],
 ];
@@ -129,6 +132,7 @@ function answered(ask: () => string): { outcome: Outcome; detail: string } {
 function summarised(evidence: Evidence): Summary | null {
   if (!evidence.readManifest || !evidence.readNote || !evidence.readEntries) return null;
   const counted = summary.recount(evidence);
+  const switches = kill.summary(evidence);
   return {
     run_id: counted.runId,
     closed: counted.closed,
@@ -136,6 +140,7 @@ function summarised(evidence: Evidence): Summary | null {
     verdicts: Object.fromEntries(counted.verdicts),
     streams: counted.streams,
     policies: counted.policies,
+    ...(switches.length > 0 ? { switches } : {}),
     log_origin: evidence.readNote.origin,
     log_size: evidence.readNote.size,
   };

@@ -21,6 +21,8 @@ export class Entry {
   readonly stream: Stream | null;
   /** Only a batch header has one. */
   readonly envelope: Envelope | null;
+  /** What an operator signed; only a turn of the kill switch may have one. */
+  readonly order: Envelope | null;
 
   private constructor(
     readonly line: Uint8Array,
@@ -36,6 +38,9 @@ export class Entry {
         : { gateway: this.text("stream", "gateway"), epoch: this.number("stream", "epoch"), seq: this.number("stream", "seq") };
     this.envelope = this.kind === "batch" ? Envelope.read(this.value("dsse") ?? null, BATCH_TYPE) : null;
     if (this.kind === "approval") this.approved(Envelope.read(this.value("dsse") ?? null, APPROVAL_TYPE));
+    const order = this.kind === "switch" ? this.value("dsse") : undefined;
+    this.order = order === undefined ? null : Envelope.read(order, SWITCH_TYPE);
+    if (this.order) this.ordered(this.order);
   }
 
   /** Reads one line of `entries.jsonl`. */
@@ -52,6 +57,16 @@ export class Entry {
     const value = at("field `dsse`: payload", () => parse(payload));
     const fault = APPROVED(value) ?? ((value as Members).get("id") === this.id ? null : "has another `id` than its entry");
     if (fault !== null) fail(`field \`dsse\`: payload ${fault}`);
+  }
+
+  /** What an operator signed is what the entry says. */
+  private ordered({ payload }: Envelope): void {
+    const value = at("field `dsse`: payload", () => parse(payload));
+    const fault = ORDERED(value);
+    if (fault !== null) fail(`field \`dsse\`: payload ${fault}`);
+    const other = SAID.find((name) => (value as Members).get(name) !== this.members.get(name));
+    if (other !== undefined) fail(`field \`dsse\`: what was signed has another \`${other}\` than its entry`);
+    if (this.text("cause") !== "asked") fail("field `cause`: what an operator signed is `asked`");
   }
 
   /** The run that this entry belongs to. */
@@ -82,6 +97,9 @@ export class Entry {
 
 const FORM = shape("common/entry.schema.json");
 const APPROVED = shape("common/approval.schema.json#/$defs/payload");
+const ORDERED = shape("common/switch.schema.json#/$defs/order");
+const SAID = ["by", "class", "expires", "id", "level", "name", "reason", "scope"];
+const SWITCH_TYPE = "application/vnd.clyra.switch+json";
 const APPROVAL_TYPE = "application/vnd.clyra.approval+json";
 const BATCH_TYPE = "application/vnd.clyra.batch+json";
 const BYTES_MAX = 65_535;
