@@ -4,7 +4,7 @@
 Prints PASS, FAIL: CHECK or UNABLE: CHECK; exit code 0, 2, 3; 6 where the question cannot be put. ../schema says what form an
 entry has; Ed25519, BLAKE3 and the reading of schemas, which Python lacks, stand beside it.
 """
-import base64, collections, hashlib, io, json, re, sys, zipfile
+import base64, calendar, collections, hashlib, io, json, re, sys, zipfile
 from blake3 import blake3
 from ed25519 import signed, sound
 from schema import formed
@@ -12,6 +12,8 @@ from schema import formed
 FILES = "SPEC.txt checkpoint entries.jsonl keys.jsonl manifest.dsse.json proofs.jsonl".split()
 SPEC = "3c15f4209c3ca655b6f4ad1ed919c3ef512f3c6865ae1456acbac00b2f14a2ab"
 CLAIMS, NON_CLAIMS = "4beb5ab2516c72a9 1f785114fe3d21b8".split(), "d35ea162d181a450"  # see "Sentences" in ../bundle.md
+LEVELS = "observe block_writes block_statements cancel_running disconnect".split()
+seconds = lambda at: calendar.timegm((*map(int, re.findall("[0-9]+", at)[:6]), 0, 0, 0))
 sha256 = lambda data: hashlib.sha256(data).digest()
 def need(holds):
     if not holds: raise ValueError("it does not hold")
@@ -23,7 +25,7 @@ def trust_file(text):  # {(role, key id): (name, key)}
     rows.remove(["quorum", "none"])
     for row in filter(None, rows):
         name, digits, blob = row[-1].split("+", 2)
-        need(row[:-1] in (["log"], ["maker", "gateway"], ["maker", "recorder"]) and sound(unbase64(blob)[1:]))
+        need(row[:-1] in (["log"], ["maker", "gateway"], ["maker", "recorder"], ["maker", "operator"]) and sound(unbase64(blob)[1:]))
         need(unbase64(blob)[0] == 1 and sha256(f"{name}\n".encode() + unbase64(blob)).hex()[:8] == digits)
         keys[row[-2], f"{name}+{digits}"] = name, unbase64(blob)[1:]
     return need(len({key for _, key in keys.values()}) == len(keys) and any(role == "log" for role, _ in keys)) or keys
@@ -88,6 +90,10 @@ def checks(data, keys, unable):  # yields a check's name before it is made; what
     yield "manifest-log"; need(p["log"] == {"origin": origin, "root": unbase64(root).hex(), "size": int(size)})
     yield "entries-canonical"; entries = list(map(strict, raw := lines(files["entries.jsonl"])))
     for line, e in zip(raw, entries): need(len(line) <= 65535 and formed(e, "common/entry.schema.json"))
+    for e in (e for e in entries if e["kind"] == "switch" and "dsse" in e):
+        order = envelope(e["dsse"], "application/vnd.clyra.switch+json")[0]
+        need(formed(order, "common/switch.schema.json#/$defs/order") and e["cause"] == "asked")
+        need(all(order.get(n) == e.get(n) for n in "by class expires id level name reason scope".split()))
     yield "inclusion"; proofs = [need(formed(q, "pef/proof.schema.json")) or q for q in map(strict, lines(files["proofs.jsonl"]))]
     rows = need((places := [q["index"] for q in proofs]) == sorted({*places})) or list(zip(raw, entries, proofs, strict=True))
     for line, e, q in rows:
@@ -130,6 +136,22 @@ def checks(data, keys, unable):  # yields a check's name before it is made; what
     intents, ends = ([e[name] for e in entries if e.get("phase") == phase] for phase, name in pairs)
     unable += ["outcomes"] * (need(len({*intents}) == len(intents) and len({*ends}) == len(ends)) or {*intents} != {*ends})
     yield "gaps"; unable += ["gaps"] * any(e["kind"] == "gap" for e in entries)
+    yield "switches"; operators, stories, turns = [key for key in keys if key[0] == "operator"], {}, {}
+    for e in (e for e in entries if e["kind"] == "switch"):
+        epoch, gateway, key, held = e["stream"]["epoch"], e["stream"]["gateway"], e.get("dsse", {}).get("signatures", [{}])[0].get("keyid"), turns.get(e["stream"]["gateway"])
+        need(not held or held[0] != epoch or held[1] < e["turn"])
+        if held and held[1] + 1 != e["turn"]:
+            unable += ["switches"] * (held[0] == epoch); stories = {k: v for k, v in stories.items() if k[0] != gateway}
+        turns[gateway] = epoch, e["turn"]
+        if key and operators:
+            if ("operator", key) not in keys: unable += ["switches"]
+            else: _, text, _, sig = envelope(e["dsse"], "application/vnd.clyra.switch+json"); need(signed(keys["operator", key][1], text, sig))
+        name, at, level = (gateway, *map(e.get, ("scope", "name", "class"))), seconds(e["at"]), LEVELS.index(e["level"])
+        if "before" not in e: stories[name] = at, []
+        since, raisers = stories.get(name, (at, []))
+        if "before" in e and level < LEVELS.index(e["before"]): need(not key or not raisers or {*raisers} - {key, e["by"]} or at - since <= 60)
+        elif key or e["cause"] == "asked": raisers.append(key or e["by"])
+        if not level: stories.pop(name, None)
     yield "summary"; receipts = [e for e in entries if e["kind"] == "receipt"]
     policies = {e["decision"]["policy"] for e in receipts} | {e["digest"] for e in entries if e["kind"] == "policy"}
     spans = [{"epoch": epoch, "first_seq": own[0]["stream"]["seq"], "gateway": gateway, "last_seq": own[-1]["stream"]["seq"],

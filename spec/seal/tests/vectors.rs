@@ -18,6 +18,8 @@ mod make;
 mod recorder;
 #[path = "../examples/vectors/story.rs"]
 mod story;
+#[path = "../examples/vectors/switch.rs"]
+mod switch;
 
 use clyra_seal::{batch, dsse::Envelope, key::VerifyingKey, note};
 use clyra_spec::media::STATEMENT_PAYLOAD_TYPE;

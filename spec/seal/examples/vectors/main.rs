@@ -12,6 +12,7 @@ mod keyless;
 mod make;
 mod recorder;
 mod story;
+mod switch;
 
 use std::{fs, path::Path};
 

@@ -2,7 +2,7 @@
 
 use super::forge::{self, Forge};
 use super::story::{self, Batch};
-use super::{gateway, keyless, recorder};
+use super::{gateway, keyless, recorder, switch};
 use clyra_seal::bundle::{self, Cut, Role};
 use clyra_seal::{dsse, key::SigningKey, note};
 use clyra_spec::media::STATEMENT_PAYLOAD_TYPE;
@@ -33,8 +33,12 @@ pub(crate) fn bad(name: &'static str, check: &'static str, told: &'static str, b
 pub(crate) fn files() -> Files {
     let mut files = Files::from([("trust.txt".to_owned(), trust().into_bytes())]);
     let mut lines = Vec::new();
-    let vectors =
-        good().into_iter().chain(keyless::vectors()).chain(recorder::vectors()).chain(gateway::vectors());
+    let vectors = good()
+        .into_iter()
+        .chain(keyless::vectors())
+        .chain(recorder::vectors())
+        .chain(gateway::vectors())
+        .chain(switch::vectors());
     for Vector { name, check, told, bytes } in vectors {
         let outcome = match name.split_once('/') {
             Some(("good", _)) => "pass",
@@ -189,8 +193,11 @@ fn trust() -> String {
     let gateways: String = ["gw-1", "gw-2"].iter().fold(String::new(), |text, name| {
         text + &format!("maker gateway {}\n", story::gateway_key(name, 1).verifying())
     });
+    let operators: String = [1, 2].iter().fold(String::new(), |text, number| {
+        text + &format!("maker operator {}\n", switch::operator_key(*number).verifying())
+    });
     format!(
-        "# keys of the test vectors; their seeds are public\nlog {}\nquorum none\n\n{gateways}maker recorder {}\n",
+        "# keys of the test vectors; their seeds are public\nlog {}\nquorum none\n\n{gateways}maker recorder {}\n{operators}",
         log_key().verifying(),
         recorder_key().verifying()
     )

@@ -172,7 +172,7 @@ pub(crate) fn policy() -> Value {
 
 /// The kill switch turned.
 pub(crate) fn switch() -> Value {
-    json!({"kind": "switch", "by": "ada", "level": "block_writes", "reason": "drill", "scope": "global"})
+    json!({"kind": "switch", "by": "ada", "cause": "asked", "level": "block_writes", "reason": "drill", "scope": "global", "turn": 7})
 }
 
 /// A loss reported, of two entries unless nobody knows.
