@@ -29,9 +29,11 @@ const BEYOND: [&str; 15] = [
 ];
 
 /// Where unknown keys can stand: a policy with `?` in such a place, and where the schema lists the keys of that place.
-const PLACES: [(&str, &str); 20] = [
+const PLACES: [(&str, &str); 22] = [
     ("?: 1\nname: a\nversion: 1\n", ""),
     ("name: a\nversion: 1\napprovers:\n  - {?: 1}\n", "/$defs/approver"),
+    ("name: a\nversion: 1\noperators:\n  - {?: 1}\n", "/$defs/operator"),
+    ("name: a\nversion: 1\nrules:\n  - {id: r, on_denials: {?: 1}}\n", "/$defs/rule/properties/on_denials"),
     ("name: a\nversion: 1\ncallers:\n  - {?: 1}\n", "/$defs/caller"),
     ("name: a\nversion: 1\ncallers:\n  - {match: {?: 1}}\n", "/$defs/caller/properties/match"),
     (
