@@ -8,7 +8,7 @@ pub(crate) mod report;
 mod statements;
 mod tally;
 
-use crate::{error::Error, peek, sign::approve::span, tell, up::of_recorder};
+use crate::{error::Error, peek, sign::span, tell, up::of_recorder};
 use clap::Args;
 use clyra_policy::tools::Receipt;
 use messages::Messages;

@@ -4,7 +4,7 @@
 use super::{Extent, Source, plot};
 use crate::{
     error::Error,
-    sign::approve::span,
+    sign::span,
     standing::write_whole,
     tell,
     verbs::{policy, say},

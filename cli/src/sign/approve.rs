@@ -1,7 +1,7 @@
 //! `clyra approve`: a person answers for one statement, under a signature of theirs. The gateway checks it; here it is
 //! only made.
 
-use super::private;
+use super::{private, rfc3339, span};
 use crate::{
     error::Error,
     peer::{self, GATE, refused},
@@ -219,40 +219,4 @@ fn bytes(sql: String) -> Result<Vec<u8>, Error> {
     let stdin = std::io::stdin().read_to_end(&mut read);
     stdin.map_err(|error| Error::Usage(format!("cannot read standard input: {error}")))?;
     Ok(read)
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MAX);
-    // Whole seconds: nobody approves for fractions.
-    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
-}
-
-pub(crate) fn span(text: &str) -> Result<Duration, String> {
-    let allowed = || "allowed: a number and s, m, h or d, like `1h`".to_owned();
-    let unit = text.chars().last().ok_or_else(allowed)?;
-    let count: u64 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(allowed)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(allowed()),
-    };
-    match count.checked_mul(seconds) {
-        Some(seconds) if (1..=30 * 86_400).contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        _ => Err("allowed: from 1s to 30d".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::span;
-
-    #[test]
-    fn spans() {
-        assert_eq!(span("90m").unwrap().as_secs(), 5_400);
-        for bad in ["", "h", "1", "1w", "-1h", "31d", "0s", "1é"] {
-            assert!(span(bad).unwrap_err().contains("allowed"), "{bad}");
-        }
-    }
 }

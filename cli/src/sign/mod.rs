@@ -1,7 +1,8 @@
-//! Keys of people and what they sign: policies and approvals. A private key is read here, to sign one thing, and goes
-//! nowhere.
+//! Keys of people and what they sign: policies, approvals, and orders to the kill switch. A private key is read here, to
+//! sign one thing, and goes nowhere.
 
 pub(crate) mod approve;
+pub(crate) mod order;
 
 use crate::{error::Error, verbs::policy, verbs::say};
 use clap::Args;
@@ -9,7 +10,10 @@ use clyra_gateway::{signature_file, signed_bytes};
 use clyra_seal::{dsse, key::SigningKey, key::VerifyingKey};
 use clyra_spec::media::POLICY_PAYLOAD_TYPE;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 /// Whose key, and where it shall stand.
 #[derive(Debug, Args)]
@@ -76,4 +80,41 @@ pub(crate) fn public(word: &str) -> Result<VerifyingKey, String> {
 
 fn private(path: &Path) -> Result<SigningKey, Error> {
     SigningKey::load(path).map_err(|error| Error::Usage(error.to_string()))
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MAX);
+    // Whole seconds: nobody approves for fractions.
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+/// A number with a unit: `90s`, `1h`, `7d`; 30 days at most.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let allowed = || "allowed: a number and s, m, h or d, like `1h`".to_owned();
+    let unit = text.chars().last().ok_or_else(allowed)?;
+    let count: u64 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(allowed)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(allowed()),
+    };
+    match count.checked_mul(seconds) {
+        Some(seconds) if (1..=30 * 86_400).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err("allowed: from 1s to 30d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn spans() {
+        assert_eq!(span("90m").unwrap().as_secs(), 5_400);
+        for bad in ["", "h", "1", "1w", "-1h", "31d", "0s", "1é"] {
+            assert!(span(bad).unwrap_err().contains("allowed"), "{bad}");
+        }
+    }
 }
