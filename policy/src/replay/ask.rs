@@ -109,7 +109,7 @@ impl One<'_> {
         if when.selects(self.facts, &self.caller.user) {
             return Some(true);
         }
-        let runs = self.facts.executes.is_some() && (when.verbs.is_some() || !when.tables.is_empty());
+        let runs = by_name(self.facts) && (when.verbs.is_some() || !when.tables.is_empty());
         let cut = self.told.cut && !when.tables.is_empty();
         (!runs && !cut).then_some(false)
     }
@@ -176,7 +176,7 @@ impl One<'_> {
 
     /// What the guard would have to know beside what the receipt tells.
     fn missing(&self, guard: &Guard) -> Option<&'static str> {
-        let by_name = matches!(
+        let of_names = matches!(
             guard,
             Guard::DenyTables(_)
                 | Guard::AllowTables(_)
@@ -188,8 +188,8 @@ impl One<'_> {
         );
         match guard {
             Guard::SingleStatement | Guard::MaxStatementBytes(_) | Guard::SessionLock { .. } => None,
-            _ if self.facts.executes.is_some() => Some(BODY),
-            _ if by_name && self.told.cut => Some("the receipt leaves names out"),
+            _ if by_name(self.facts) => Some(BODY),
+            _ if of_names && self.told.cut => Some("the receipt leaves names out"),
             Guard::DenyColumns(patterns) => {
                 let names = || self.facts.reads.iter().chain(&self.facts.writes);
                 let touched =
@@ -243,6 +243,11 @@ impl One<'_> {
     fn is_control(&self) -> bool {
         matches!(self.facts.verb, Verb::Empty | Verb::Begin | Verb::Commit | Verb::Rollback)
     }
+}
+
+/// A statement that runs, or reads from, what stands in another receipt.
+fn by_name(facts: &StatementFacts) -> bool {
+    facts.executes.is_some() || facts.verb == Verb::Fetch
 }
 
 /// Whether all that changes rows among these verbs is among the rule's.
