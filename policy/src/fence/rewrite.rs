@@ -153,6 +153,7 @@ fn leveled(text: &str) -> Vec<Token<'_>> {
 fn put(tokens: &[Token<'_>], block: &Block, condition: &str) -> Option<Vec<(usize, String)>> {
     let anchors = block.items.iter().filter(|item| item.table.is_some() && item.at > 0);
     let anchors = anchors.filter_map(|item| tokens.iter().position(|one| one.start == item.at as usize));
+    let anchors = anchors.filter_map(|place| outside(tokens, place));
     let anchor = anchors.min_by_key(|place| (tokens.get(*place).map(|one| one.depth), *place))?;
     let depth = tokens.get(anchor)?.depth;
     let (mut last, mut wheres) = (anchor, None);
@@ -180,6 +181,24 @@ fn put(tokens: &[Token<'_>], block: &Block, condition: &str) -> Option<Vec<(usiz
             vec![(behind, " (".to_owned()), (end, format!("){condition}"))]
         }
     })
+}
+
+/// Where the outermost brackets of joins around a table open; the table itself where there are none.
+fn outside(tokens: &[Token<'_>], mut place: usize) -> Option<usize> {
+    loop {
+        let depth = tokens.get(place)?.depth;
+        let mut before = tokens.get(..place)?.iter().enumerate().rev();
+        // What begins a query stands between its bracket and its tables.
+        let found = before.find_map(|(at, token)| match token.text.to_ascii_lowercase().as_slice() {
+            b"(" if token.depth < depth => Some(Some(at)),
+            b"from" | b"using" | b"update" | b"into" | b"table" if token.depth == depth => Some(None),
+            _ => None,
+        });
+        match found.flatten() {
+            Some(bracket) => place = bracket,
+            None => return Some(place),
+        }
+    }
 }
 
 /// Whether a clause behind WHERE begins here.
@@ -284,6 +303,20 @@ rules:
                 "update users set name = 'x' where id = 1 returning id",
                 format!("update users set name = 'x' where ( id = 1) AND {u} returning id"),
             ),
+            (
+                "select 1 from products, ((users join products p using (id)) left join (products q join products r \
+                 on true) on (true)) where true",
+                format!(
+                    "select 1 from products, ((users join products p using (id)) left join (products q join products \
+                     r on true) on (true)) where ( true) AND {u}"
+                ),
+            ),
+            (
+                "select * from (select 1 from (users join products on true)) s where false",
+                format!(
+                    "select * from (select 1 from (users join products on true) WHERE {u}) s where false"
+                ),
+            ),
             ("delete from users", format!("delete from users WHERE {u}")),
             (
                 "insert into products (id) select id from users on conflict do nothing",
@@ -303,7 +336,6 @@ rules:
             "select * from users full join orders o on true",
             "select * from users where name::int = 1",
             "select * from users as u(a, b)",
-            "select * from (users join orders o on true)",
             "select * from users where current of c",
             "insert into users (id) values (1)",
             "merge into users u using products p on p.id = u.id when matched then delete",

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod binds;
+mod changes;
+mod forms;
+mod maker;
 mod pins;
 mod random;
 mod rewrites;

@@ -1,275 +1,249 @@
-//! Random statements against a real server: what the proof lets pass shows and writes rows of one tenant only.
+//! Random statements through the gateway: what passes shows and writes rows of one tenant only.
 //!
-//! Two schemas hold the same rows of tenant 1; one of them holds those of tenants 2 and 3 as well. A statement that
-//! passes must answer the same in both, and leave the rows of 2 and 3 as they were.
+//! One database holds the rows of three tenants, another those of tenant 1 alone. A statement that passes must answer
+//! the same in both, leave the rows of tenants 2 and 3 as they were, and leave those of tenant 1 as in the other
+//! database. Statements that are right must pass, or the property would hold because nothing does.
 
-use anyhow::Context as _;
-use clyra_policy::{Caller, Facts, Login, Policy};
-use clyra_spec::{KillLevel, Verdict};
-use clyra_tests::{Server, connect};
-use fastrand::Rng;
+use super::{
+    forms::{Answer, Form, ask},
+    maker::{Maker, Manner, Value},
+};
+use clyra_tests::{House, Server, connect};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 const POLICY: &str = "
 name: fence
 version: 1
 mode: enforce
+callers: [{match: {user: postgres}, tenant: '1'}, {match: {user: changer}, tenant: '1'}]
 rules:
   - id: fence
-    tenant_fence: {column: tenant_id, tables: [users, orders, notes], shared: [products]}
+    tenant_fence: &fence
+      {column: tenant_id, tables: [users, orders, notes, v_orders], shared: [products, 'rate()', 'public.rate()']}
+    when: {user: postgres}
+  - id: changing
+    tenant_fence:
+      {column: tenant_id, tables: [users, orders, notes, v_orders], rewrite: [users, orders, notes, v_orders],
+       shared: [products, 'rate()', 'public.rate()']}
+    when: {user: changer}
 ";
 
 const SCHEMA: &str = "
-create table users (id int, tenant_id int, ref int, mark text);
-create table orders (id int, tenant_id int, ref int, mark text);
-create table notes (id int, tenant_id int, ref int, mark text);
+create table users (id int, tenant_id int, ref int, mark text, primary key (id, tenant_id));
+create table orders (id int, tenant_id int, ref int, mark text, primary key (id, tenant_id));
+create table notes (id int, tenant_id int, ref int, mark text, primary key (id, tenant_id));
 create table products (id int, ref int, mark text);
+create view v_orders as select * from orders;
+create view v_all as select * from users;
+create function rate(int) returns int language sql as 'select $1 * 7';
+create function peek() returns bigint language sql as 'select count(*) from users';
+create schema kept;
+create table kept.rows as
+  select n + t * 4 - 4 as id, t as tenant_id, n % 3 as ref, 'T' || t || n as mark
+  from unnest(array[TENANTS]) t, generate_series(1, 4) n;";
+
+const FILL: &str = "
+delete from users; delete from orders; delete from notes; delete from products;
+insert into users select * from kept.rows;
+insert into orders select * from kept.rows;
+insert into notes select * from kept.rows;
 insert into products select n, n % 3, 'p' || n from generate_series(1, 4) n;";
 
-/// Statements of one seed, and the seeds: 2,000 statements.
-const EACH: usize = 100;
-const SEEDS: std::ops::Range<u64> = 1..21;
+/// All rows, and whether they are those of tenant 1 or of everybody.
+const ROWS: &str = "
+select tenant_id is not distinct from 1, t::text from (
+  select 'u', * from users union all select 'o', * from orders union all select 'n', * from notes
+  union all select 'p', id, 1, ref, mark from products) t order by 2";
+
+/// 10,000 statements: seeds, and statements of each. A seed that finds something is kept here.
+const SEEDS: std::ops::Range<u64> = 1..51;
+const EACH: usize = 200;
+/// Seeds that are tried at the same time, each with databases of its own.
+const LANES: usize = 4;
+
+const READS: [&str; 10] =
+    ["select", "join", "aggregate", "window", "set", "cte", "scalar", "outer", "lateral", "function"];
+const WRITES: [&str; 7] = ["update", "delete", "insert", "insert_select", "conflict", "merge", "written_cte"];
+
+/// What became of the statements of a class.
+#[derive(Debug, Default)]
+struct Tally {
+    made: usize,
+    passed: usize,
+    ran: usize,
+    /// Those that must pass, and do.
+    right: usize,
+    right_passed: usize,
+    /// Refused ones that would have shown or written something.
+    bad: usize,
+}
+
+impl Tally {
+    fn add(&mut self, one: &Self) {
+        self.made += one.made;
+        self.passed += one.passed;
+        self.ran += one.ran;
+        self.right += one.right;
+        self.right_passed += one.right_passed;
+        self.bad += one.bad;
+    }
+}
+
+type Tallies = BTreeMap<String, Tally>;
 
 #[tokio::test]
 async fn what_passes_shows_and_writes_only_one_tenant() {
     let server = Server::start("local all all trust\nhost all all 127.0.0.1/32 trust\n").await.unwrap();
-    let full = session(&server, "full_house", "1, 2, 3").await.unwrap();
-    let own = session(&server, "own_house", "1").await.unwrap();
-    let policy = Policy::parse(POLICY, "fence.yaml").unwrap();
-    let login = Login { user: "postgres", database: "shop", application: "", tenant: Some("1") };
-    let caller = policy.caller(&login);
-    let (mut passed, mut ran, mut shut, mut would_leak) = (0, 0, 0, 0);
-    for seed in SEEDS {
-        let mut maker = Maker { rng: Rng::with_seed(seed), names: 0 };
+    let owner = connect(server.addr, "").await.unwrap();
+    owner.batch_execute("create role changer superuser login").await.unwrap();
+    for (name, tenants) in [("full", "1, 2, 3"), ("own", "1")] {
+        for lane in 0..LANES {
+            owner.batch_execute(&format!("create database {name}{lane}")).await.unwrap();
+            let client = connect(server.addr, &format!("dbname={name}{lane}")).await.unwrap();
+            client.batch_execute(&SCHEMA.replace("TENANTS", tenants)).await.unwrap();
+            client.batch_execute(FILL).await.unwrap();
+        }
+    }
+    let upstream = format!("postgres://{}/shop", server.addr);
+    let house = House::start_with(POLICY, &["--upstream", &upstream]).await.unwrap();
+    let lanes = join_all((0..LANES).map(|lane| of_lane(&house, &server, lane))).await;
+    let mut all = Tallies::new();
+    for (class, one) in lanes.into_iter().flatten() {
+        all.entry(class).or_default().add(&one);
+    }
+    println!(
+        "{:24} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6}",
+        "class", "made", "passed", "ran", "right", "passed", "bad"
+    );
+    for (class, one) in &all {
+        let Tally { made, passed, ran, right, right_passed, bad } = one;
+        println!("{class:24} {made:6} {passed:6} {ran:6} {right:6} {right_passed:6} {bad:6}");
+    }
+    for (class, one) in &all {
+        assert!(one.right_passed * 20 >= one.right * 19, "{class}: what is right is refused: {one:?}");
+        assert!(one.ran * 5 >= one.right * 4, "{class}: too little of what is right runs: {one:?}");
+    }
+    let bad: usize = all.iter().filter(|(class, _)| class.starts_with("kind")).map(|(_, one)| one.bad).sum();
+    assert!(bad > 300, "{bad}: too little of what is refused is wrong");
+}
+
+/// A statement, how it is asked for, and what must become of it.
+struct Made {
+    kind: &'static str,
+    form: Form,
+    sql: String,
+    values: Vec<Value>,
+    manner: Manner,
+}
+
+fn made(maker: &mut Maker) -> Made {
+    maker.manner = match maker.rng.u8(0..10) {
+        0..=3 => Manner::Right,
+        4..=8 => Manner::Wild,
+        _ => Manner::Bare,
+    };
+    let reads = maker.rng.u8(0..10) < 6;
+    let mut kind = maker.pick(if reads { &READS } else { &WRITES });
+    if maker.is(Manner::Bare) {
+        kind = maker.pick(if reads { &READS[..7] } else { &["update", "delete"] });
+    }
+    let form = match maker.rng.u8(0..12) {
+        0 | 1 => Form::Bound { binary: true },
+        2 | 3 => Form::Bound { binary: false },
+        4 | 5 => Form::Prepared,
+        6 if reads => Form::Cursor,
+        7 if reads => Form::CopyOut,
+        8 if reads && maker.chance(20) => Form::CopyWhole,
+        8 if !reads && maker.chance(20) => Form::CopyIn,
+        _ => Form::Text,
+    };
+    maker.values = matches!(form, Form::Bound { .. } | Form::Prepared).then(Vec::new);
+    let sql = match form {
+        Form::CopyWhole | Form::CopyIn => maker.table().0.to_owned(),
+        _ => maker.statement(kind),
+    };
+    Made { kind, form, sql, values: maker.values.take().unwrap_or_default(), manner: maker.manner }
+}
+
+async fn of_lane(house: &House, server: &Server, lane: usize) -> Tallies {
+    let mut callers = Vec::new();
+    for user in ["postgres", "changer"] {
+        callers.push(house.through(&format!("user={user} dbname=full{lane}")).await.unwrap());
+    }
+    let full = connect(server.addr, &format!("dbname=full{lane}")).await.unwrap();
+    let own = connect(server.addr, &format!("dbname=own{lane}")).await.unwrap();
+    let before = rows(&full).await;
+    let mut tallies = Tallies::new();
+    for seed in SEEDS.skip(lane).step_by(LANES) {
+        let mut maker = Maker::new(seed);
         for place in 0..EACH {
-            let sql = maker.statement();
-            let here = format!("seed {seed}, statement {place}: {sql}");
-            let (all, alone) = (answer(&full, &sql).await.unwrap(), answer(&own, &sql).await.unwrap());
-            if passes(&policy, &caller, &sql) {
-                passed += 1;
-                ran += usize::from(all.0.is_ok());
-                assert_eq!(all.0, alone.0, "{here}");
-                assert!(all.1, "rows of others changed: {here}");
+            let made = made(&mut maker);
+            let changing = made.manner == Manner::Bare || maker.rng.u8(0..4) == 0;
+            let Made { kind, form, sql, values, manner } = &made;
+            let here =
+                format!("seed {seed}, statement {place}, {form:?}, changing {changing}, {values:?}: {sql}");
+            let said = ask(&callers[usize::from(changing)], *form, sql, values).await;
+            let mut one = Tally { made: 1, ..Tally::default() };
+            let whole = matches!(form, Form::CopyWhole | Form::CopyIn);
+            one.right = usize::from(*manner != Manner::Wild && (!whole || sql == "products"));
+            if let Answer::Refused(reason) = &said {
+                if one.right == 1 {
+                    println!("refused ({reason}): {here}");
+                }
+                one.bad = usize::from(would_tell(&full, &own, &made).await);
             } else {
-                shut += 1;
-                would_leak += usize::from(all.0 != alone.0 || !all.1);
+                (one.passed, one.right_passed) = (1, one.right);
+                one.ran = usize::from(matches!(said, Answer::Rows(_)));
+                assert_eq!(said, ask(&own, *form, sql, values).await, "{here}");
+                if WRITES.contains(kind) || *form == Form::CopyIn {
+                    let (full_now, own_now) = (rows(&full).await, rows(&own).await);
+                    assert_eq!(full_now.1, before.1, "rows of others changed: {here}");
+                    assert_eq!(full_now.0, own_now.0, "{here}");
+                    assert_eq!(own_now.1, Vec::<String>::new(), "{here}");
+                    if full_now != before {
+                        for database in [&full, &own] {
+                            database.batch_execute(FILL).await.unwrap();
+                        }
+                    }
+                }
+            }
+            let kind = if whole { "whole" } else { kind };
+            for class in [format!("kind {kind}"), format!("form {form:?}"), format!("manner {manner:?}")] {
+                tallies.entry(class).or_default().add(&one);
             }
         }
     }
-    println!("{passed} passed, {ran} of them ran; {shut} refused, {would_leak} of them for a reason");
-    assert!(ran >= 300 && would_leak >= 300, "{ran} {would_leak}: the statements prove too little");
+    tallies
 }
 
-fn passes(policy: &Policy, caller: &Caller, sql: &str) -> bool {
-    let facts = Facts::of_postgres(sql.as_bytes());
-    assert!(facts.problem.is_none(), "{sql}: {:?}", facts.problem);
-    policy.decide(caller, &facts, KillLevel::Observe, &|_| None).verdict == Verdict::Allow
+/// Whether a refused statement would have shown or written rows of others.
+async fn would_tell(full: &Client, own: &Client, made: &Made) -> bool {
+    if made.form != Form::Text {
+        return false;
+    }
+    let mut seen = Vec::new();
+    for client in [full, own] {
+        let before = rows(client).await.1;
+        client.batch_execute("begin").await.unwrap();
+        let said = ask(client, made.form, &made.sql, &[]).await;
+        let same = matches!(said, Answer::Failed(_)) || rows(client).await.1 == before;
+        client.batch_execute("rollback").await.unwrap();
+        seen.push((said, same));
+    }
+    seen.dedup();
+    seen.len() > 1 || seen.iter().any(|(_, same)| !same)
 }
 
-async fn session(server: &Server, schema: &str, tenants: &str) -> anyhow::Result<Client> {
-    let client = connect(server.addr, "").await?;
-    client.batch_execute(&format!("create schema {schema}; set search_path = {schema};{SCHEMA}")).await?;
-    for table in ["users", "orders", "notes"] {
-        let rows = format!(
-            "insert into {table} select n + t * 4 - 4, t, n % 3, 'T' || t || n from unnest(array[{tenants}]) t, \
-             generate_series(1, 4) n"
-        );
-        client.batch_execute(&rows).await?;
-    }
-    Ok(client)
-}
-
-/// What a statement shows, sorted, or its SQLSTATE; and whether it left the rows of others alone.
-async fn answer(client: &Client, sql: &str) -> anyhow::Result<(Result<Vec<String>, String>, bool)> {
-    let others = "select coalesce(string_agg(t::text, ',' order by t::text), '') from (select * from users \
-                  where tenant_id is distinct from 1 union all select * from orders where tenant_id is distinct \
-                  from 1 union all select * from notes where tenant_id is distinct from 1) t";
-    let before = shown(&client.simple_query(others).await?);
-    client.batch_execute("begin").await?;
-    let said = client.simple_query(sql).await;
-    let same = said.is_err() || shown(&client.simple_query(others).await?) == before;
-    client.batch_execute("rollback").await?;
-    match said {
-        Ok(messages) => Ok((Ok(shown(&messages)), same)),
-        Err(error) => {
-            let code = error.as_db_error().context("the server answers")?.code().code().to_owned();
-            Ok((Err(code), same))
+/// Rows of tenant 1 and of everybody, and those of others.
+async fn rows(client: &Client) -> (Vec<String>, Vec<String>) {
+    let (mut mine, mut others) = (Vec::new(), Vec::new());
+    for message in client.simple_query(ROWS).await.unwrap() {
+        if let SimpleQueryMessage::Row(row) = message {
+            let list = if row.get(0) == Some("t") { &mut mine } else { &mut others };
+            list.push(row.get(1).unwrap_or_default().to_owned());
         }
     }
-}
-
-fn shown(messages: &[SimpleQueryMessage]) -> Vec<String> {
-    let mut rows: Vec<String> = messages
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|at| row.get(at).unwrap_or("~")).collect::<Vec<_>>().join("|"))
-            }
-            SimpleQueryMessage::CommandComplete(count) => Some(format!("{count} rows")),
-            _ => None,
-        })
-        .collect();
-    rows.sort();
-    rows
-}
-
-/// Makes statements, most of them nearly right.
-struct Maker {
-    rng: Rng,
-    names: usize,
-}
-
-impl Maker {
-    fn chance(&mut self, percent: u8) -> bool {
-        self.rng.u8(0..100) < percent
-    }
-
-    fn pick<'t>(&mut self, all: &[&'t str]) -> &'t str {
-        self.rng.choice(all).copied().unwrap_or_default()
-    }
-
-    fn name(&mut self) -> String {
-        self.names += 1;
-        format!("a{}", self.names)
-    }
-
-    fn statement(&mut self) -> String {
-        match self.rng.u8(0..10) {
-            0 => self.update(),
-            1 => self.delete(),
-            2 => self.insert(),
-            3 => self.merge(),
-            _ => self.query(2),
-        }
-    }
-
-    fn table(&mut self) -> &'static str {
-        self.pick(&["users", "orders", "notes", "users", "orders", "products"])
-    }
-
-    /// A condition on these aliases.
-    fn condition(&mut self, names: &[String], depth: u8) -> String {
-        let one = self.rng.choice(names).cloned().unwrap_or_else(|| "a0".into());
-        let other = self.rng.choice(names).cloned().unwrap_or_else(|| "a0".into());
-        match self.rng.u8(0..16) {
-            0..=3 => format!("{one}.tenant_id = 1"),
-            4 => format!("1 = {one}.tenant_id"),
-            5 | 6 => format!("{one}.tenant_id = {other}.tenant_id"),
-            7 => format!("{one}.tenant_id in (1{})", self.pick(&["", ", 2"])),
-            8 => format!("{one}.tenant_id {} 2", self.pick(&["=", "<", "<>", "is distinct from"])),
-            9 => "tenant_id = 1".into(),
-            10 => format!("{one}.ref = {other}.id"),
-            11 => format!("({one}.id > 3 or {})", self.condition(names, depth)),
-            12 => format!("not ({})", self.condition(names, depth)),
-            13 if depth > 0 => format!("{one}.id in (select ref from ({}) s)", self.query(depth - 1)),
-            14 if depth > 0 => format!("exists ({})", self.query(depth - 1)),
-            _ => format!("{one}.mark {}", self.pick(&["is not null", "like '%1'", "is null"])),
-        }
-    }
-
-    /// Conditions joined by AND; each alias is fenced in most of them.
-    fn conditions(&mut self, names: &[String], depth: u8) -> String {
-        let mut all = Vec::new();
-        for name in names {
-            if self.chance(60) {
-                all.push(format!("{name}.tenant_id = 1"));
-            }
-        }
-        for _ in 0..self.rng.u8(0..3) {
-            all.push(self.condition(names, depth));
-        }
-        if all.is_empty() { "true".into() } else { all.join(self.pick(&[" and ", " and ", " and ", " or "])) }
-    }
-
-    /// An item of FROM; its aliases are added to `names`.
-    fn item(&mut self, names: &mut Vec<String>, depth: u8) -> String {
-        let kind = self.rng.u8(0..10);
-        if kind < 3 && depth > 0 {
-            let mut inside = Vec::new();
-            let left = self.item(&mut inside, depth - 1);
-            let right = self.item(&mut inside, depth - 1);
-            let join = self.pick(&["join", "left join", "right join", "full join"]);
-            let on = self.conditions(&inside, 0);
-            names.extend(inside);
-            return format!("({left} {join} {right} on {on})");
-        }
-        let name = self.name();
-        names.push(name.clone());
-        if kind == 3 && depth > 0 {
-            return format!("{} ({}) {name}", self.pick(&["", "lateral"]), self.query(depth - 1));
-        }
-        let renamed = if self.chance(4) { "(tenant_id, id)" } else { "" };
-        format!("{} as {name}{renamed}", self.table())
-    }
-
-    /// A query with the columns id, tenant_id, ref and mark, or fewer.
-    fn query(&mut self, depth: u8) -> String {
-        let mut names = Vec::new();
-        let mut from = self.item(&mut names, depth);
-        if self.chance(35) {
-            let second = self.item(&mut names, depth);
-            from = format!("{from}, {second}");
-        }
-        let filter = self.conditions(&names, depth);
-        let one = self.rng.choice(&names).cloned().unwrap_or_default();
-        let columns = match self.rng.u8(0..8) {
-            0 => "count(*) as id, 1 as tenant_id, 0 as ref, max(".to_owned() + &one + ".mark) as mark",
-            1 => format!("{one}.id, 1 as tenant_id, {one}.ref, {one}.mark"),
-            _ => format!("{one}.id, {one}.id as tenant_id, {one}.ref, {one}.mark"),
-        };
-        let block = format!("select {columns} from {from} where {filter}");
-        match self.rng.u8(0..12) {
-            0 if depth > 0 => {
-                format!("{block} {} ({})", self.pick(&["union all", "except"]), self.query(depth - 1))
-            }
-            1 if depth > 0 => {
-                let cte = self.pick(&["users", "c", "orders"]);
-                let inner = self.query(depth - 1);
-                format!("with {cte} as ({inner}) select * from {cte} where tenant_id = 1")
-            }
-            _ => block,
-        }
-    }
-
-    fn update(&mut self) -> String {
-        let (mut names, table) = (vec![self.name()], self.table());
-        let target = names.concat();
-        let from =
-            if self.chance(40) { format!(" from {}", self.item(&mut names, 1)) } else { String::new() };
-        let set = self.pick(&["mark = 'x'", "mark = 'x'", "tenant_id = 1", "tenant_id = 2"]);
-        format!("update {table} {target} set {set}{from} where {}", self.conditions(&names, 1))
-    }
-
-    fn delete(&mut self) -> String {
-        let (mut names, table) = (vec![self.name()], self.table());
-        let target = names.concat();
-        let using =
-            if self.chance(40) { format!(" using {}", self.item(&mut names, 1)) } else { String::new() };
-        let filter = self.conditions(&names, 1);
-        format!("delete from {table} {target}{using} where {filter} returning {target}.mark")
-    }
-
-    fn insert(&mut self) -> String {
-        let columns = self.pick(&["id, tenant_id", "tenant_id, id", "id, ref"]);
-        let rows = match self.rng.u8(0..3) {
-            0 => "values (1, 1), (1, 1)".to_owned(),
-            1 => format!("values (1, {})", self.pick(&["1", "2", "1 + 1", "default"])),
-            _ => format!("select 1, id from ({}) s", self.query(1)),
-        };
-        format!("insert into {} ({columns}) {rows} returning mark", self.table())
-    }
-
-    fn merge(&mut self) -> String {
-        let (target, source) = (self.name(), self.name());
-        let names = [target.clone(), source.clone()];
-        let table = self.table();
-        let using = format!("({}) {source}", self.query(1));
-        let on = format!("{target}.id = {source}.id and {}", self.conditions(&names, 0));
-        let action = self.pick(&["update set mark = 'x'", "delete", "update set tenant_id = 1"]);
-        let value = self.pick(&["1", "1", "2"]);
-        format!(
-            "merge into {table} {target} using {using} on {on} when matched then {action} \
-             when not matched then insert (id, tenant_id) values (9, {value})"
-        )
-    }
+    (mine, others)
 }
