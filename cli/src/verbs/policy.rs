@@ -66,8 +66,12 @@ Example:
     #[command(after_help = "\
 Exit codes: 0 explained, whatever the verdict; 2 a policy or flag that does not hold.
 
+Under a tenant fence each place where a table stands is shown with the condition that fences it, or the doubt that
+refuses it, and the text that would be sent where the policy adds the condition.
+
 Examples:
   clyra policy explain --sql \"DELETE FROM orders\"
+  clyra policy explain --policy shop.yaml --user shop42 --sql \"SELECT * FROM users WHERE tenant_id = 42\"
   clyra policy explain --policy shop.yaml --user app --application psql --sql - < change.sql
   clyra policy explain --policy shop.yaml --cert-san spiffe://corp/agents/seven --sql \"SELECT 1\"
   clyra policy explain --policy shop.yaml --claim iss=https://id.example --claim team=data --sql \"SELECT 1\"")]

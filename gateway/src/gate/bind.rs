@@ -4,7 +4,7 @@
 use super::{Gate, Known, Visitor, ascii};
 use crate::duty::PlanValues;
 use arc_swap::ArcSwapOption;
-use clyra_policy::{Bound, Facts, Policy};
+use clyra_policy::{Bound, Policy};
 use clyra_wire::values;
 use std::sync::{Arc, OnceLock};
 
@@ -58,13 +58,9 @@ impl Gate {
         let text = std::str::from_utf8(sql).ok()?;
         let read = |text: &str| self.memo.of(text.as_bytes());
         let text = visitor.force.policy.rewrite(&visitor.caller, &known.facts, text, &read)?;
-        let mut facts = Facts::clone(&read(&text));
-        for statement in &mut facts.statements {
-            statement.tags = statement.tags.iter().cloned().chain(["rewritten".into()]).collect();
-        }
         let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
         let known = Known {
-            facts: Arc::new(facts),
+            facts: read(&text),
             sent: Some(ascii(&self.secret.of("sent", tenant, text.as_bytes()))),
             ..known.alike()
         };

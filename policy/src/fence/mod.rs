@@ -13,6 +13,7 @@ mod block;
 mod catalog;
 mod pin;
 mod rewrite;
+mod steps;
 
 pub use bind::{Binds, Bound, TenantParameter, is_tenant};
 pub use pin::Pin;

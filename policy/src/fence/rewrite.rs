@@ -122,7 +122,7 @@ impl Proof<'_> {
         }
         let safe = self.safety(block, &fenced);
         let items = block.items.iter().zip(fenced.iter().zip(&safe));
-        Some(items.filter(|(_, (fenced, safe))| **fenced && !**safe).map(|(item, _)| item).collect())
+        Some(items.filter(|(_, (fenced, safe))| **fenced && safe.is_none()).map(|(item, _)| item).collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::StatementView;
 use crate::engine::Scene;
-use crate::{Binds, Dialect, Facts, Login, Moment, Policy, Proof};
+use crate::{Binds, Caller, Dialect, Facts, Login, Moment, Policy, Proof};
 use clyra_spec::{ActorKind, KillLevel, Mode, Verdict};
 use serde::Serialize;
 use std::{fmt, sync::Arc};
@@ -32,6 +32,9 @@ pub struct Explanation {
     pub statements: Vec<StatementView>,
     /// What each rule says, the built-in ones when they speak.
     pub rules: Vec<RuleExplanation>,
+    /// The text that would go to the server instead, with the tenant's condition added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
     /// What the caller would be told.
     pub message: Option<String>,
 }
@@ -49,6 +52,24 @@ pub struct RuleExplanation {
     pub why: String,
     /// What would be allowed.
     pub hint: Option<String>,
+    /// For a tenant fence: the steps of its proof.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proof: Vec<ProofStep>,
+}
+
+/// One step of a tenant fence's proof.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProofStep {
+    /// Which statement of the message, from 1.
+    pub statement: usize,
+    /// The table or function; empty for a condition, or the statement as a whole.
+    pub name: String,
+    /// Where it stands: a character of the message, from 1.
+    pub position: u32,
+    /// Whether it holds.
+    pub proven: bool,
+    /// By what it is fenced, or which doubt refuses it.
+    pub why: String,
 }
 
 /// Explains what `policy` says of `sql` from `login`, who has proved `proof` as well.
@@ -60,7 +81,12 @@ pub fn explain(
     sql: &str,
 ) -> Explanation {
     let caller = policy.caller_with(login, proof);
-    let facts = Facts::of(dialect, sql.as_bytes());
+    let mut facts = Facts::of(dialect, sql.as_bytes());
+    let read = |text: &str| Arc::new(Facts::of(dialect, text.as_bytes()));
+    let sent = policy.rewrite(&caller, &facts, sql, &read);
+    if let Some(text) = &sent {
+        facts = Facts::of(dialect, text.as_bytes());
+    }
     let moment = Moment { binds: Binds::Later, ..Moment::default() };
     let scene = Scene::new(&facts, &|_| None).at(moment);
     let decision = policy.decide_at(&caller, &facts, KillLevel::Observe, &moment, &|_| None);
@@ -73,6 +99,7 @@ pub fn explain(
             enforced: voice.enforced,
             why: format!("{}: {}", voice.finding.reason, voice.finding.what),
             hint: Some(voice.finding.hint),
+            proof: steps(policy, voice.id, &caller, &facts),
         })
         .collect();
     for rule in &policy.rules {
@@ -84,7 +111,7 @@ pub fn explain(
         } else if !scene.is_selected(rule, login.user) {
             "not about this statement"
         } else {
-            "nothing found"
+            FOUND_NOTHING
         };
         let enforced = rule.mode.unwrap_or(policy.mode_of(&caller)) == Mode::Enforce;
         let id = rule.id.clone();
@@ -94,6 +121,7 @@ pub fn explain(
             enforced,
             why: why.to_owned(),
             hint: None,
+            proof: if why == FOUND_NOTHING { steps(policy, &rule.id, &caller, &facts) } else { Vec::new() },
         });
     }
     Explanation {
@@ -108,8 +136,31 @@ pub fn explain(
         problem: facts.problem.as_ref().map(|problem| problem.message.clone()),
         statements: facts.statements.iter().map(StatementView::of).collect(),
         rules,
+        sent,
         message: decision.refusal.map(|refusal| refusal.message.clone()),
     }
+}
+
+/// The steps of a fence's proof, where the rule is one.
+fn steps(policy: &Policy, rule: &str, caller: &Caller, facts: &Facts) -> Vec<ProofStep> {
+    let Some(fence) = policy.rules.iter().find(|one| &*one.id == rule).and_then(|one| one.guard.fence())
+    else {
+        return Vec::new();
+    };
+    let statements = facts.statements.iter().enumerate();
+    let readings = statements.filter_map(|(place, one)| Some((place, one, one.blocks.reading()?)));
+    readings
+        .flat_map(|(place, one, reading)| {
+            let found = fence.steps(reading, caller.tenant.as_deref(), &caller.user);
+            found.into_iter().map(move |step| ProofStep {
+                statement: place + 1,
+                name: step.name,
+                position: if step.at > 0 { one.blocks.character(step.at) } else { one.position },
+                proven: step.proven,
+                why: step.why,
+            })
+        })
+        .collect()
 }
 
 impl fmt::Display for Explanation {
@@ -140,6 +191,9 @@ impl fmt::Display for Explanation {
             }
             writeln!(out)?;
         }
+        if let Some(sent) = &self.sent {
+            writeln!(out, "sent instead, places are of it: {sent}")?;
+        }
         if let Some(problem) = &self.problem {
             writeln!(out, "not understood: {problem}")?;
         }
@@ -149,10 +203,17 @@ impl fmt::Display for Explanation {
             if let Some(hint) = &rule.hint {
                 writeln!(out, "  {hint}")?;
             }
+            for step in &rule.proof {
+                let (mark, name) = (if step.proven { "holds" } else { "doubt" }, &step.name);
+                let name = if name.is_empty() { String::new() } else { format!(" `{name}`") };
+                writeln!(out, "  {mark} at {}:{name} {}", step.position, step.why)?;
+            }
         }
         Ok(())
     }
 }
+
+const FOUND_NOTHING: &str = "nothing found";
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +242,39 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert_eq!(serde_json::to_value(&explanation).unwrap()["verdict"], "deny");
+    }
+
+    #[test]
+    fn fences_show_each_step() {
+        let yaml = "name: a\nversion: 1\nmode: enforce\ncallers: [{match: {user: ann}, tenant: '42'}]\nrules:\n  - id: fence\n    \
+                    tenant_fence: {column: tenant_id, tables: [users, orders, notes], shared: [products], rewrite: [notes]}\n";
+        let policy = Policy::parse(yaml, "a.yaml").unwrap();
+        let login = Login { user: "ann", database: "shop", application: "psql", tenant: None };
+        let said = |sql: &str| explain(&policy, &login, &Arc::default(), Dialect::Postgres, sql);
+        let text = said(
+            "select * from users u join orders o on o.tenant_id = u.tenant_id, products where u.tenant_id = $1",
+        )
+        .to_string();
+        for line in [
+            "rule fence [enforce]: allow, nothing found",
+            "  holds at 15: `users` fenced by `u.tenant_id = $1`, where $1 is bound to the tenant",
+            "  holds at 28: `orders` fenced by `o.tenant_id = u.tenant_id`",
+            "  holds at 67: `products` shared: holds nobody's rows",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        let refused = said("update users set tenant_id = 7 where tenant_id = 42 and 1 / id > 0").to_string();
+        for line in [
+            "  doubt at 8: `users` fence_write: a row of `users` for another tenant",
+            "  holds at 8: `users` fenced by `tenant_id = '42'`",
+            "  doubt at 59: fence_leak: operator `/` over a column in a condition",
+        ] {
+            assert!(refused.contains(line), "{line}\n{refused}");
+        }
+        let changed = said("select * from notes where id = 1 or true");
+        let sent = "select * from notes where ( id = 1 or true) AND \"notes\".\"tenant_id\" = '42'";
+        assert_eq!((changed.sent.as_deref(), changed.verdict.as_str()), (Some(sent), "allow"));
+        assert_eq!(serde_json::to_value(&changed).unwrap()["rules"][0]["proof"][0]["proven"], true);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use crate::replay::{
 pub use cases::{CaseFailure, CasesReport, cases};
 pub use diff::{Difference, Said, diff_line};
 pub use eval::eval_line;
-pub use explain::{Explanation, RuleExplanation, explain};
+pub use explain::{Explanation, ProofStep, RuleExplanation, explain};
 pub use facts::{FactsView, ProblemView, SettingView, StatementDetail, facts, facts_line};
 pub use session::RuleView;
 
