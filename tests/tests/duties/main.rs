@@ -5,6 +5,7 @@
 mod caps;
 mod clients;
 mod cost;
+mod kills;
 mod rows;
 
 use clyra_tests::{House, receipts};
