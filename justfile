@@ -56,6 +56,10 @@ page:
 bench *ARGS:
     cargo build --release -p clyra-cli && cargo run --release -p clyra-bench -- pg {{ARGS}}
 
+# a recorder killed two hundred times under load, and what it acknowledged counted afterwards
+recorder-faults:
+    cargo build -p clyra-cli -p clyra-verifier && CLYRA_FAULT_ROUNDS=200 cargo test -p clyra-tests --test evidence killed
+
 # licences, advisories and bans
 deny:
     cargo deny check

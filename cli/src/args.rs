@@ -10,6 +10,7 @@ use crate::{
     up::{self, UpArgs},
     verbs::{
         bundle::{self, BundleVerb},
+        export::{self, ExportVerb},
         kill::{self, KillVerb},
         policy::{self, PolicyVerb},
         recorder::{self, RecorderVerb},
@@ -70,6 +71,9 @@ Files: DIR/rollup/DAY.json and DAY.csv, for each UTC day from the log's first on
 Example:
   clyra rollup --data clyra-data/recorder")]
     Rollup(RollupArgs),
+    /// Write what auditors sample from
+    #[command(subcommand)]
+    Export(ExportVerb),
     /// Run a command whose statements become one run
     Run(RunArgs),
     /// Make and close run ids
@@ -99,6 +103,7 @@ impl Verb {
             Self::Bundle(verb) => bundle::run(verb).await,
             Self::Recorder(verb) => recorder::run(verb).await,
             Self::Rollup(args) => rollup::run(args).await,
+            Self::Export(verb) => export::run(verb).await,
             Self::Run(args) => run::run(args).await,
             Self::RunId(verb) => run::run_id(verb).await,
             Self::Status(args) => status::run(args).await,

@@ -42,6 +42,14 @@ pub enum Error {
         /// What is wrong.
         source: clyra_seal::Error,
     },
+    /// A line of the list of witnesses is none.
+    #[error("witnesses, `{origin}`: {why}")]
+    Witness {
+        /// File and line.
+        origin: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
     /// A file or folder could not be used.
     #[error("cannot {doing} `{}`: {source}", path.display())]
     File {

@@ -43,9 +43,11 @@ mod sample;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use error::Error;
 pub use fsck::{Fault, Health, fsck, reindex};
 pub use read::read;
 pub use recorder::{Recorder, Settings};
 pub use rollup::{Made, rollup};
+pub use shelf::reader::{Extent, entries};

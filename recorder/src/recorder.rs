@@ -10,6 +10,7 @@ use crate::log::{self, Log};
 use crate::shelf::Shelf;
 use crate::shelf::publisher::Publisher;
 use crate::shelf::store::Store;
+use crate::witness::{self, Attendant};
 use clyra_proto::evidence::recorder_server::RecorderServer;
 use clyra_seal::key::{SigningKey, VerifyingKey};
 use rustix::fs::{FlockOperation, flock};
@@ -50,6 +51,7 @@ pub struct Recorder {
     failed: watch::Receiver<Option<String>>,
     server: task::JoinHandle<Result<(), tonic::transport::Error>>,
     reading: Option<task::JoinHandle<std::io::Result<()>>>,
+    attendant: task::JoinHandle<()>,
     writer: JoinHandle<()>,
     publisher: JoinHandle<Result<(), Error>>,
     _lock: Arc<File>,
@@ -70,13 +72,16 @@ impl Recorder {
             Some(addr) => Some(listen(addr).await?),
             None => None,
         };
-        let runtime = Handle::current();
+        let (runtime, witnesses) = (Handle::current(), settings.data.join("witnesses"));
+        witness::read(&witnesses)?;
         let opened = task::spawn_blocking(move || Opened::open(&settings, segment_bytes, runtime));
         let opened = opened.await.map_err(|fault| Error::Stopped { why: fault.to_string() })??;
         let Opened { lock, log_key, bundle_key, makers, store, shelf, log, index } = opened;
         let (stop, stopping) = watch::channel(false);
         let (fail, failed) = watch::channel(None);
         let tip = log.tip();
+        let (cosign, cosigned) = watch::channel(None);
+        let shelf = shelf.cosigned(cosigned.clone());
         let (publisher, publishing) =
             Publisher::start(shelf, Arc::clone(&tip), fail.clone(), Arc::clone(&lock))?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
@@ -95,13 +100,30 @@ impl Recorder {
             index,
             one: Mutex::new(()),
         });
+        let attendant = Attendant {
+            newest: publisher.shown(),
+            store: cutter.store.clone(),
+            file: witnesses,
+            tell: cosign,
+        };
+        let witness_file = attendant.file.clone();
+        let attendant = tokio::spawn(attendant.attend(stopping.clone()));
         let log_http = shown.as_ref().map(|(addr, _)| *addr);
         let reading = shown.map(|(_, listener)| {
             let reading = Reading::new(Arc::clone(&cutter), publisher.shown());
             tokio::spawn(http::serve(listener, reading, stopping.clone()))
         });
-        let intake =
-            Intake { makers, jobs, tip, publisher, cutter, log_key: log_key.clone(), stop: stopping.clone() };
+        let intake = Intake {
+            makers,
+            jobs,
+            tip,
+            publisher,
+            cutter,
+            cosigned,
+            witness_file,
+            log_key: log_key.clone(),
+            stop: stopping.clone(),
+        };
         let server = tokio::spawn(serve(listener, intake, stopping));
         Ok(Self {
             addr,
@@ -112,6 +134,7 @@ impl Recorder {
             failed,
             server,
             reading,
+            attendant,
             writer,
             publisher: publishing,
             _lock: lock,
@@ -168,6 +191,7 @@ impl Recorder {
                 reading.abort();
             }
         }
+        self.attendant.abort();
         let (writer, publisher) = (self.writer, self.publisher);
         let panicked = |_| Error::Stopped { why: "a thread panicked".into() };
         let joined = task::spawn_blocking(move || {

@@ -3,12 +3,11 @@
 
 use crate::Error;
 use crate::cut::paths::Paths;
-use crate::shelf::store::Store;
-use crate::shelf::tiles::{self, TILE};
+use crate::shelf::reader::Reader;
 use bytes::Bytes;
 use clyra_seal::key::SigningKey;
 use clyra_seal::rollup::{self, Day, Tally};
-use clyra_seal::{Hash, batch, note};
+use clyra_seal::{Hash, batch};
 use clyra_spec::media::STATEMENT_PAYLOAD_TYPE;
 use jiff::civil::Date;
 use serde_json::Value;
@@ -50,9 +49,7 @@ pub async fn rollup(data: &Path, today: &str) -> Result<Vec<Made>, Error> {
 /// The end of the chain, and the log that it goes on over.
 struct Roller {
     folder: PathBuf,
-    store: Store,
-    origin: String,
-    size: u64,
+    reader: Reader,
     key: SigningKey,
     last: Option<Date>,
     first: u64,
@@ -61,29 +58,11 @@ struct Roller {
 
 impl Roller {
     fn open(data: &Path, runtime: Handle) -> Result<Self, Error> {
-        let log = data.join("log");
-        if !log.is_dir() {
-            return Err(Error::file("open", &log)(std::io::ErrorKind::NotFound.into()));
-        }
+        let reader = Reader::open(data, runtime)?;
         let key = SigningKey::load(&data.join("bundle.key"))?;
-        let log_key = SigningKey::load(&data.join("log.key"))?.verifying();
-        let store = Store::open(&log, runtime)?;
-        let size = match store.get("checkpoint")? {
-            Some(bytes) => note::open_checkpoint(&String::from_utf8_lossy(&bytes), &log_key)?.size,
-            None => 0,
-        };
         let folder = data.join("rollup");
         fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
-        let mut roller = Self {
-            folder,
-            store,
-            origin: log_key.name().to_owned(),
-            size,
-            key,
-            last: None,
-            first: 0,
-            previous: [0; 32],
-        };
+        let mut roller = Self { folder, reader, key, last: None, first: 0, previous: [0; 32] };
         roller.go_on()?;
         Ok(roller)
     }
@@ -109,10 +88,10 @@ impl Roller {
             serde_json::from_slice(&payload).map_err(|fault| damaged(fault.to_string()))?;
         let size = statement.pointer("/predicate/log/size").and_then(Value::as_u64);
         self.first = size.ok_or_else(|| damaged("it names no size of the log".into()))?;
-        if self.first > self.size {
+        if self.first > self.reader.size {
             return Err(Error::mismatch(format!(
                 "the rollup of {day} reaches to entry {}, the checkpoint only to {}",
-                self.first, self.size
+                self.first, self.reader.size
             )));
         }
         (self.last, self.previous) = (Some(day), batch::digest(&bytes));
@@ -123,7 +102,7 @@ impl Roller {
     fn next_day(&self, today: Date) -> Result<Option<Date>, Error> {
         let next = match self.last {
             Some(last) => last.tomorrow().map_err(|fault| Error::mismatch(fault.to_string()))?,
-            None => match self.entries(0)?.first().and_then(day_of) {
+            None => match self.reader.entries(0)?.first().and_then(day_of) {
                 Some(day) => day,
                 None => return Ok(None),
             },
@@ -137,10 +116,10 @@ impl Roller {
         let (tally, end) = self.tally(day, &name)?;
         let told = Day {
             day: &name,
-            origin: &self.origin,
+            origin: &self.reader.origin,
             first: self.first,
             size: end,
-            root: Paths::new(&self.store, self.size).root_at(end)?,
+            root: Paths::new(&self.reader.store, self.reader.size).root_at(end)?,
             previous: self.previous,
             producer: concat!("clyra ", env!("CARGO_PKG_VERSION")),
         };
@@ -156,8 +135,8 @@ impl Roller {
     /// Sums from where the day before ended up to the first batch of a later day.
     fn tally(&self, day: Date, name: &str) -> Result<(Tally, u64), Error> {
         let (mut tally, mut at) = (Tally::default(), self.first);
-        while at < self.size {
-            for entry in self.entries(at)? {
+        while at < self.reader.size {
+            for entry in self.reader.entries(at)? {
                 let is_later = is_header(&entry) && day_of(&entry).is_some_and(|of| of > day);
                 if is_later {
                     return Ok((tally, at));
@@ -167,17 +146,6 @@ impl Roller {
             }
         }
         Ok((tally, at))
-    }
-
-    /// Entries from `index` to the end of their tile.
-    fn entries(&self, index: u64) -> Result<Vec<Bytes>, Error> {
-        if index >= self.size {
-            return Ok(Vec::new());
-        }
-        let tile = index / TILE;
-        let mut found = tiles::entries(&self.store, tile, TILE.min(self.size - tile * TILE))?;
-        drop(found.drain(..usize::try_from(index % TILE).unwrap_or_default().min(found.len())));
-        Ok(found)
     }
 
     fn path(&self, day: Date, extension: &str) -> PathBuf {

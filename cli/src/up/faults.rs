@@ -40,6 +40,7 @@ pub(crate) fn of_recorder(error: clyra_recorder::Error, data: &Path) -> Error {
             Error::Ours { doing: "running the recorder", why: error.to_string() }
         }
         Fault::Maker { .. }
+        | Fault::Witness { .. }
         | Fault::Mismatch { .. }
         | Fault::Forked { .. }
         | Fault::Index { .. }

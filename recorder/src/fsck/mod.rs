@@ -9,7 +9,7 @@ use crate::recorder::{index_path, lock};
 use crate::shelf::Published;
 use crate::shelf::commit::{self, Commit};
 use crate::shelf::store::Store;
-use crate::{Error, index::Index};
+use crate::{Error, index::Index, witness};
 use clyra_seal::key::SigningKey;
 use clyra_seal::note;
 use std::fs;
@@ -185,7 +185,11 @@ fn checkpoint(
     let (Some((size, root)), Ok(key)) = (shown, SigningKey::load(&data.join("log.key"))) else {
         return Ok(());
     };
-    let due = note::sign_checkpoint(key.name(), size, &root, &key);
+    let mut due = note::sign_checkpoint(key.name(), size, &root, &key);
+    let found = fs::read(&path).map_err(Error::file("read", &path))?;
+    if let Some(lines) = found.strip_prefix(due.as_bytes()) {
+        due.push_str(&cosigned(data, &due, lines));
+    }
     if health.compare(&path, due.as_bytes(), "the checkpoint is not what the log's key signs")? {
         let last = commits.iter().rev().take(2).filter_map(|held| held.commit.as_ref());
         let is_read = last.clone().count() == commits.len().min(2);
@@ -194,6 +198,17 @@ fn checkpoint(
         }
     }
     Ok(())
+}
+
+/// As many of these lines as witnesses of the list signed.
+fn cosigned(data: &Path, note: &str, lines: &[u8]) -> String {
+    let witnesses = witness::read(&data.join("witnesses")).unwrap_or_default();
+    let lines = std::str::from_utf8(lines).unwrap_or_default().split_inclusive('\n');
+    let holds = |line: &&str| {
+        let line = line.strip_suffix('\n');
+        line.is_some_and(|line| witnesses.iter().any(|witness| witness.key.signed(note, line)))
+    };
+    lines.take_while(holds).collect()
 }
 
 #[cfg(test)]

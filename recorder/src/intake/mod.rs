@@ -6,7 +6,9 @@ pub(crate) mod makers;
 use crate::Error;
 use crate::cut::Cutter;
 use crate::log::{Job, SharedTip, look};
+use crate::shelf::Published;
 use crate::shelf::publisher::Publisher;
+use crate::witness;
 use bytes::Bytes;
 use check::{check, refusal};
 use clyra_proto::evidence::recorder_server::Recorder as Face;
@@ -17,6 +19,7 @@ use clyra_proto::evidence::{
 use clyra_seal::key::VerifyingKey;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use makers::Makers;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status, Streaming};
@@ -29,6 +32,10 @@ pub(crate) struct Intake {
     pub(crate) tip: SharedTip,
     pub(crate) publisher: Publisher,
     pub(crate) cutter: Arc<Cutter>,
+    /// Newest checkpoint with the cosignatures that it has.
+    pub(crate) cosigned: watch::Receiver<Option<Published>>,
+    /// The file of witnesses.
+    pub(crate) witness_file: PathBuf,
     /// The log's key.
     pub(crate) log_key: VerifyingKey,
     /// Turns true, or closes, when the recorder stops.
@@ -154,6 +161,7 @@ impl Intake {
     async fn bundle(&self, run_id: String) -> Result<Bytes, Error> {
         let published = self.publisher.publish().await?;
         let published = published.ok_or_else(|| Error::NoSuchRun { run: run_id.clone() })?;
+        let published = witness::cosigned(self.cosigned.clone(), &self.witness_file, published).await;
         let cutter = Arc::clone(&self.cutter);
         let cut = tokio::task::spawn_blocking(move || cutter.cut(&run_id, &published));
         cut.await.map_err(|fault| Error::Stopped { why: fault.to_string() })?.map(Bytes::from)

@@ -3,6 +3,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod publisher;
+pub(crate) mod reader;
 pub(crate) mod store;
 pub(crate) mod tiles;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use store::Store;
 use tiles::{Staged, Tiles};
+use tokio::sync::watch;
 
 /// The newest checkpoint.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub(crate) struct Shelf {
     won: Option<Commit>,
     /// Where the published part of the segments ends.
     place: wal::Place,
+    /// Newest checkpoint with the cosignatures that witnesses gave it.
+    cosigned: watch::Receiver<Option<Published>>,
 }
 
 impl Shelf {
@@ -67,7 +71,14 @@ impl Shelf {
         }
         let tip = Tip { tree: base.tree, heads: base.heads, wants_spare: false };
         let place = wal::Place::default();
-        Ok((Self { store, key, wal, segment_bytes, tiles, published, number, won, place }, tip))
+        let (_, cosigned) = watch::channel(None);
+        let shelf = Self { store, key, wal, segment_bytes, tiles, published, number, won, place, cosigned };
+        Ok((shelf, tip))
+    }
+
+    /// The shelf that shows the cosignatures told here.
+    pub(crate) fn cosigned(self, cosigned: watch::Receiver<Option<Published>>) -> Self {
+        Self { cosigned, ..self }
     }
 
     /// Size and root of a commit that the checkpoint does not show yet.
@@ -81,6 +92,7 @@ impl Shelf {
 
     /// Publishes all that is durable now.
     pub(crate) fn publish(&mut self, tip: &SharedTip) -> Result<(), Error> {
+        self.show_cosigned()?;
         loop {
             let commit = match self.won.clone() {
                 Some(commit) => commit,
@@ -144,6 +156,20 @@ impl Shelf {
         self.published = Some(Published { size, root, note });
         self.tiles = tiles;
         self.won = None;
+        Ok(())
+    }
+
+    /// Shows the checkpoint with what witnesses signed of it, as long as it is the newest.
+    fn show_cosigned(&mut self) -> Result<(), Error> {
+        let told = self.cosigned.borrow_and_update().clone();
+        let shown = self.published.as_ref().map(|shown| (shown.size, shown.root, &shown.note));
+        if let (Some(told), Some((size, root, note))) = (told, shown)
+            && (told.size, told.root) == (size, root)
+            && told.note != *note
+        {
+            self.store.put("checkpoint", Bytes::copy_from_slice(told.note.as_bytes()))?;
+            self.published = Some(told);
+        }
         Ok(())
     }
 

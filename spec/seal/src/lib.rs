@@ -36,7 +36,7 @@ pub mod sign;
 
 pub use bundle::container;
 pub use error::Error;
-pub use sign::{dsse, key, note};
+pub use sign::{cosign, dsse, key, note};
 
 /// A SHA-256 or BLAKE3 digest.
 pub type Hash = [u8; 32];

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
+mod kills;
 mod rollups;
+mod witnesses;
 
 use clyra_tests::program;
 use serde_json::Value;
