@@ -333,6 +333,7 @@ impl<'c> Walk<'c> {
         statement.reads = self.reads.into_iter().collect();
         statement.writes = self.writes.into_iter().collect();
         statement.functions = self.calls.into_iter().collect();
+        statement.details.marks = known::Marks::all(statement.details.dialect, &statement.functions);
         self.verbs.into_iter().for_each(|verb| statement.verbs.insert(verb));
         self.vouched.iter().for_each(|name| statement.details.vouched.add(name));
         self.doubted.iter().for_each(|name| statement.details.doubted.add(name));

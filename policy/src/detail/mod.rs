@@ -12,7 +12,8 @@ pub(crate) use own::own;
 pub use own::{OwnSetting, Said};
 pub(crate) use runs::{Plan, Written, plan, written};
 
-use crate::{Dialect, known};
+use crate::Dialect;
+use crate::known::{self, Marks};
 use clyra_spec::limits::NAMES_MAX;
 use pg_raw_parse::Node;
 use pg_raw_parse::list::{CastNodeList, NodeList};
@@ -23,6 +24,8 @@ use pg_raw_parse::nodes::{ColumnRef, JoinExpr, RangeVar, SelectStmt, TypeName};
 pub(crate) struct Details {
     /// The dialect that the statement is written in.
     pub(crate) dialect: Dialect,
+    /// What the lists say of each function that it calls, in the order of the functions.
+    pub(crate) marks: Box<[Marks]>,
     /// Columns named: `column`, `name.column` with an alias or table, `name.*` and `name` for whole rows.
     pub(crate) columns: Names,
     /// Aliases and the tables that they stand for.
@@ -125,6 +128,7 @@ impl Details {
         let aliases = self.aliases.iter().map(|(alias, table)| alias.len() + table.len() + 32).sum::<usize>();
         [&self.columns, &self.operators, &self.types].iter().map(|names| names.bytes()).sum::<usize>()
             + aliases
+            + size_of_val(&*self.marks)
             + self.marked.iter().flatten().map(|mark| mark.len() + size_of::<Box<str>>()).sum::<usize>()
     }
 

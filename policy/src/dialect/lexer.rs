@@ -47,6 +47,9 @@ pub(super) fn tokens(dialect: Dialect, sql: &str) -> Result<Vec<Token>, (&'stati
         lexer.at = end;
         let until = lexer.place_of(end);
         tokens.push(Token { kind, start, end, from, until });
+        if tokens.len() > TOKENS_MAX {
+            return Err(("more than 1,000,000 words and signs", start));
+        }
     }
     match sql.bytes().position(|byte| byte == 0) {
         Some(at) => Err(("a zero byte", at)),
@@ -231,6 +234,9 @@ impl Lexer<'_> {
         self.place
     }
 }
+
+/// Most words and signs of a message.
+const TOKENS_MAX: usize = 1_000_000;
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_'

@@ -69,14 +69,17 @@ impl Facts {
         if sql.len() > STATEMENT_BYTES_MAX {
             return refused(&format!("longer than {STATEMENT_BYTES_MAX} bytes"));
         }
-        // Whatever gives way in a parser must leave the gate shut.
-        match catch_unwind(AssertUnwindSafe(|| read(dialect, text))) {
+        // Whatever gives way in a parser must leave the gate shut; and it must not depend on whose stack is left how deep.
+        match catch_unwind(AssertUnwindSafe(|| stacker::grow(STACK_BYTES, || read(dialect, text)))) {
             Ok(Ok(facts)) => facts,
             Ok(Err(problem)) => Self::not_understood(text, sql.len(), problem),
             Err(_) => refused("the parser gave up"),
         }
     }
 }
+
+/// Enough for what is read here at its deepest; only what is touched takes memory.
+const STACK_BYTES: usize = 64 << 20;
 
 fn read(dialect: Dialect, sql: &str) -> Result<Facts, Problem> {
     let tokens = lexer::tokens(dialect, sql).map_err(|(why, at)| Problem::at(why, sql, at))?;

@@ -2,6 +2,7 @@
 
 use super::Dialect;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use std::collections::BTreeMap;
 
 /// A name as facts tell it: lower case where the dialect does not tell cases apart, at most three parts. A quoted name
 /// that differs only in case from an unquoted one is told both ways, so that no rule takes one for the other.
@@ -101,6 +102,54 @@ pub(super) fn is_file(dialect: Dialect, name: &ObjectName) -> bool {
     stage || by_path
 }
 
+/// The CTEs that each query sees: chains that share their beginnings, so that many CTEs cost no more than their number.
+#[derive(Default)]
+pub(super) struct Ctes {
+    /// Each with its key and the one before it.
+    all: Vec<(String, Option<usize>)>,
+    /// The last one that each CTE's own query sees, by the address of the query.
+    inside: BTreeMap<usize, Option<usize>>,
+    /// The last one that each open query sees.
+    open: Vec<Option<usize>>,
+}
+
+impl Ctes {
+    /// A query begins.
+    pub(super) fn enter(&mut self, query: usize) {
+        let outer = self.open.last().copied().flatten();
+        self.open.push(self.inside.remove(&query).unwrap_or(outer));
+    }
+
+    /// The query that began last ends.
+    pub(super) fn leave(&mut self) {
+        self.open.pop();
+    }
+
+    /// The query that began last has a CTE, whose own query sees those before it; false when there are too many.
+    pub(super) fn add(&mut self, key: String, query: usize, recursive: bool) -> bool {
+        let before = self.open.pop().flatten();
+        let this = Some(self.all.len());
+        self.all.push((key, before));
+        self.inside.insert(query, if recursive { this } else { before });
+        self.open.push(this);
+        self.all.len() <= CTES_MAX
+    }
+
+    /// Whether a table of that key is one of the CTEs in sight.
+    pub(super) fn hides(&self, key: &str) -> bool {
+        let mut at = self.open.last().copied().flatten();
+        while let Some((own, before)) = at.and_then(|place| self.all.get(place)) {
+            if own == key {
+                return true;
+            }
+            at = *before;
+        }
+        false
+    }
+}
+
+/// Most CTEs of a statement.
+const CTES_MAX: usize = 2_000;
 /// Database, schema, table.
 const PARTS_MAX: usize = 3;
 /// Schemas of Databricks that are none: a path stands behind them.

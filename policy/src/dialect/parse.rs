@@ -28,11 +28,8 @@ pub(super) enum Body {
     Simple(Simple),
 }
 
-/// Refuses what would cost too much to read: depth of brackets, length of chains, number of tokens.
+/// Refuses what would cost too much to read: depth of brackets, length of chains.
 pub(super) fn bound(sql: &str, tokens: &[Token]) -> Result<(), Problem> {
-    if tokens.len() > TOKENS_MAX {
-        return Err(Problem::ours(&format!("more than {TOKENS_MAX} words and signs")));
-    }
     // For each open bracket, how many operators have been met since the last comma.
     let mut chains = vec![0usize];
     let mut cases = 0usize;
@@ -264,8 +261,6 @@ const LINKS: [&str; 20] = [
     "at",
     "prior",
 ];
-/// Most words and signs of a message.
-const TOKENS_MAX: usize = 1_000_000;
 /// Most statements of a message.
 const STATEMENTS_MAX: usize = 10_000;
 /// Deepest brackets; some are read again for each level.

@@ -234,8 +234,30 @@ fn what_is_too_deep_or_too_long_is_refused_in_time() {
             vec!["select 1"; 900].join(" union all "),
             format!("select * from t where a in ({})", vec!["1"; 50_000].join(",")),
             format!("select {}1", "f(".repeat(55)),
+            ctes(1_900),
+            ctes(5_000),
+            "select a from t;".repeat(9_999),
+            "select 1;".repeat(20_000),
+            "create task x as select 1;".repeat(2_000),
+            "begin ".repeat(10_000),
+            "explain ".repeat(5_000),
+            format!("select cast(a as {}int{}) from t", "array<".repeat(5_000), ">".repeat(5_000)),
+            format!("select {}1", "x -> ".repeat(5_000)),
+            format!("select a{} from t", "::int".repeat(5_000)),
+            format!("select a{} from t", "[1]".repeat(5_000)),
+            format!("select * from t {}", "pivot(sum(a) for b in (1)) ".repeat(2_000)),
+            format!("select * from t {}", "lateral view explode(a) x as y ".repeat(2_000)),
+            format!("merge into t using u on a = b {}", "when matched then delete ".repeat(5_000)),
+            "/*".repeat(100_000),
         ] {
-            assert_eq!(Facts::of(dialect, sql.as_bytes()).statements.len(), 1);
+            let facts = Facts::of(dialect, sql.as_bytes());
+            assert!(facts.statements.len() <= 10_000, "{}", facts.statements.len());
+            assert!(facts.problem.is_none() || facts.statements.len() == 1);
         }
     }
+}
+
+fn ctes(count: usize) -> String {
+    let all = (1..count).map(|number| format!("c{number} as (select * from c{})", number - 1));
+    format!("with c0 as (select 1), {} select * from c1", all.collect::<Vec<_>>().join(", "))
 }

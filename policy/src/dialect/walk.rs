@@ -12,7 +12,7 @@ use sqlparser::ast::{
     ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins,
     Visit as _, Visitor,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// The facts of one statement.
@@ -62,9 +62,7 @@ pub(super) struct Walk {
     pub(super) later: bool,
     /// Names that were dealt with where they stand, by address.
     skip: BTreeSet<usize>,
-    /// What each CTE sees, by the address of its query.
-    inside: BTreeMap<usize, Vec<String>>,
-    scopes: Vec<Vec<String>>,
+    ctes: names::Ctes,
     /// Labels under which columns are called, and whether all columns of them are asked for.
     labels: Names,
     stars: bool,
@@ -94,8 +92,7 @@ impl Walk {
             explains: false,
             later: false,
             skip: BTreeSet::new(),
-            inside: BTreeMap::new(),
-            scopes: Vec::new(),
+            ctes: names::Ctes::default(),
             labels: Names::default(),
             stars: false,
             met: BTreeSet::new(),
@@ -122,7 +119,7 @@ impl Walk {
             return self.touch(name, false);
         };
         let key = names::key(self.dialect, ident);
-        if self.scopes.last().is_some_and(|scope| scope.contains(&key)) {
+        if self.ctes.hides(&key) {
             self.met.insert(names::label(ident));
             return Ok(());
         }
@@ -270,6 +267,7 @@ impl Walk {
             details: self.details,
             blocks: Link::default(),
         }
+        .mark()
     }
 }
 
@@ -285,21 +283,17 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
-        let top = self.scopes.last().cloned().unwrap_or_default();
-        let mut scope = self.inside.remove(&std::ptr::from_ref(query).addr()).unwrap_or(top);
+        self.ctes.enter(std::ptr::from_ref(query).addr());
         if let Some(with) = &query.with {
             for cte in &with.cte_tables {
                 if cte.from.is_some() {
                     return ControlFlow::Break("a CTE with a FROM of its own");
                 }
                 let key = names::key(self.dialect, &cte.alias.name);
-                let mut seen = scope.clone();
-                if with.recursive {
-                    seen.push(key.clone());
+                if !self.ctes.add(key, std::ptr::from_ref(&*cte.query).addr(), with.recursive) {
+                    return ControlFlow::Break("too many CTEs");
                 }
-                self.inside.insert(std::ptr::from_ref(&*cte.query).addr(), seen);
                 self.met.insert(names::label(&cte.alias.name));
-                scope.push(key);
             }
         }
         if !query.locks.is_empty() {
@@ -309,12 +303,11 @@ impl Visitor for Walk {
         if !query.pipe_operators.is_empty() {
             return ControlFlow::Break("a query that goes on behind a pipe");
         }
-        self.scopes.push(scope);
         told(self.tables(&query.body))
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
-        self.scopes.pop();
+        self.ctes.leave();
         ControlFlow::Continue(())
     }
 

@@ -167,6 +167,7 @@ impl<'a> Gather<'a> {
             details: self.details,
             blocks: Link::default(),
         }
+        .mark()
     }
 }
 

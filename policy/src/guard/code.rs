@@ -1,7 +1,7 @@
 //! Guards about code in texts and about transactions; what stands in a text counts as unread.
 
 use super::{Finding, loud};
-use crate::{StatementFacts, Verbs, known};
+use crate::{StatementFacts, Verbs};
 use clyra_spec::Verb;
 
 /// Code that stands in a text, to run now or later.
@@ -9,8 +9,7 @@ pub(super) fn no_dynamic_sql(statement: &StatementFacts) -> Option<Finding> {
     if statement.details.keeps_code {
         return Some(kept(statement));
     }
-    let runs =
-        statement.functions.iter().find(|name| known::reads_by_text_in(statement.details.dialect, name))?;
+    let (runs, _) = statement.calls().find(|(_, marks)| marks.by_text)?;
     Some(Finding {
         reason: "dynamic_sql",
         what: format!("calling `{runs}`, which runs or reads what a text names"),

@@ -95,15 +95,13 @@ pub(super) fn deny_functions(
     statement: &StatementFacts,
     user: &str,
 ) -> Option<Finding> {
-    let denied = |name: &str| {
-        (dangerous && known::is_dangerous_in(statement.details.dialect, name))
-            || patterns.iter().any(|pattern| pattern.matches(name, user))
+    let denied = |name: &str, marks: known::Marks| {
+        (dangerous && marks.dangerous) || patterns.iter().any(|pattern| pattern.matches(name, user))
     };
     let position = Some(statement.position);
-    let names = statement.functions.iter().map(|name| &**name);
-    let found = names
-        .into_iter()
-        .find(|name| denied(name))
+    let found = statement
+        .calls()
+        .find_map(|(name, marks)| denied(name, marks).then_some(name))
         .or_else(|| statement.has_tag("names_truncated").then_some("more functions than are listed"))
         .or(statement.details.unknown.as_deref());
     if let Some(name) = found {
@@ -128,12 +126,11 @@ pub(super) fn allow_functions(
     harmless: bool,
     statement: &StatementFacts,
 ) -> Option<Finding> {
-    let listed = |name: &str| {
-        (harmless && known::is_harmless_in(statement.details.dialect, name))
-            || patterns.iter().any(|pattern| pattern.covers(name))
+    let listed = |name: &str, marks: known::Marks| {
+        (harmless && marks.harmless) || patterns.iter().any(|pattern| pattern.covers(name))
     };
     let details = &statement.details;
-    let found = statement.functions.iter().map(|name| &**name).find(|name| !listed(name));
+    let found = statement.calls().find_map(|(name, marks)| (!listed(name, marks)).then_some(name));
     let what = found
         .map(|name| format!("calling `{name}`"))
         .or_else(|| details.operators.first().map(|name| format!("the operator `{name}`")))
@@ -167,11 +164,10 @@ fn hint(statement: &StatementFacts, found: &str, usual: &str) -> String {
 
 /// What may touch any table, although none is named.
 fn any_table(statement: &StatementFacts) -> Option<&str> {
-    let by_text =
-        statement.functions.iter().find(|name| known::reads_by_text_in(statement.details.dialect, name));
-    let statistics = || statement.reads.iter().find(|name| shows_values(name));
+    let by_text = statement.calls().find_map(|(name, marks)| marks.by_text.then_some(name));
+    let statistics = || statement.reads.iter().map(|name| &**name).find(|name| shows_values(name));
     let code = || statement.details.keeps_code.then_some("a table named in code that cannot be read");
-    by_text.or_else(statistics).map(|name| &**name).or_else(code)
+    by_text.or_else(statistics).or_else(code)
 }
 
 /// Statistics hold values of every table.

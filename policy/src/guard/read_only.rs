@@ -29,14 +29,14 @@ fn writes(functions: &[TablePattern], statement: &StatementFacts) -> Option<(&'s
     let vouched = |name: &str| details.vouched.iter().any(|one| one == name);
     let doubted = |name: &str| details.doubted.iter().any(|one| one == name);
     // Changes of settings have been looked at.
-    let fine = |name: &str| {
-        (known::is_harmless_in(details.dialect, name) && !doubted(name))
-            || (postgres && known::is_of_extension(name) && !doubted(name))
+    let fine = |name: &str, marks: known::Marks| {
+        (marks.harmless && !doubted(name))
+            || (postgres && marks.of_extension && !doubted(name))
             || (postgres && known::own(name) == Some("set_config"))
             || vouched(name)
             || functions.iter().any(|pattern| pattern.covers(name))
     };
-    if let Some(name) = statement.functions.iter().find(|name| !fine(name)) {
+    if let Some((name, _)) = statement.calls().find(|(name, marks)| !fine(name, *marks)) {
         return Some(("function_not_read_only", format!("calling `{name}`, which may write")));
     }
     if let Some(name) = details

@@ -2,7 +2,7 @@
 
 use super::{Finding, loud};
 use crate::detail::Answer;
-use crate::{Facts, StatementFacts, known};
+use crate::{Facts, StatementFacts};
 
 /// More rows than `max`, as far as the statement itself says.
 pub(super) fn require_limit(max: u64, gather: bool, statement: &StatementFacts) -> Option<Finding> {
@@ -18,16 +18,14 @@ pub(super) fn require_limit(max: u64, gather: bool, statement: &StatementFacts) 
             return of("limit_too_high", format!("{verb} of up to {rows} rows, more than {max}"));
         }
         Answer::AtMost { scalar: true, .. } => {
-            let many = |name: &str| {
-                known::gives_rows(name) || !known::is_harmless_in(statement.details.dialect, name)
-            };
-            if let Some(name) = statement.functions.iter().find(|name| many(name)) {
+            if let Some((name, _)) = statement.calls().find(|(_, marks)| marks.gives_rows || !marks.harmless)
+            {
                 return of("no_limit", format!("{verb} whose `{name}` may give many rows"));
             }
         }
         Answer::AtMost { .. } => {}
     }
-    let name = statement.functions.iter().find(|name| !gather && known::gathers(name))?;
+    let (name, _) = statement.calls().find(|(_, marks)| !gather && marks.gathers)?;
     Some(Finding {
         reason: "limit_passed_by",
         what: format!("`{name}`, which puts much into one row"),

@@ -1,7 +1,9 @@
 //! What the server brings along by itself: names of its functions, types and operators; it never knows what users add.
 
+mod marks;
 mod warehouse;
 
+pub(crate) use marks::Marks;
 pub(crate) use warehouse::{is_dangerous_in, is_harmless_in, reads_by_text_in};
 
 use std::sync::LazyLock;
