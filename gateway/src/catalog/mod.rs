@@ -59,6 +59,8 @@ pub(crate) struct Place {
     /// It is read from a server, which can be looked at when somebody waits.
     pub(crate) is_live: bool,
     failures: AtomicU64,
+    /// Functions that nobody knows, and when they were last looked for; asked for only when one is called.
+    missed: Mutex<BTreeMap<Box<str>, Instant>>,
     /// Why the last look failed, if it did.
     failed: ArcSwapOption<String>,
     age_max: Duration,
@@ -152,6 +154,7 @@ impl Place {
             wake: Notify::new(),
             is_live,
             failures: AtomicU64::new(0),
+            missed: Mutex::default(),
             failed: ArcSwapOption::empty(),
             age_max,
             wide: Cache::with_weighter(WIDE_MAX, WIDE_BYTES_MAX, ByBytes),
@@ -181,6 +184,19 @@ impl Place {
         self.wake.notify_one();
         let looked = ended.wait_for(|number| *number >= wanted);
         tokio::time::timeout_at(deadline.into(), looked).await.is_ok_and(|looked| looked.is_ok())
+    }
+
+    /// Whether a function that nobody knows is worth a look: not when it was looked for a moment ago.
+    pub(crate) fn is_missed(&self, name: &str, now: Instant) -> bool {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.get(name).is_some_and(|at| now.saturating_duration_since(*at) < MISSED_EVERY) {
+            return false;
+        }
+        if missed.len() >= MISSED_MAX {
+            missed.clear();
+        }
+        missed.insert(name.into(), now);
+        true
     }
 
     /// Something was changed that somebody may have to know soon.
@@ -219,6 +235,9 @@ impl Weighter<(usize, u128), Widened> for ByBytes {
     }
 }
 
+/// How often, at most, a database is looked at for a function that nobody knows, and for how many of them.
+const MISSED_EVERY: Duration = Duration::from_secs(1);
+const MISSED_MAX: usize = 1_000;
 /// Facts that are remembered as widened, for each database.
 const WIDE_MAX: usize = 20_000;
 const WIDE_BYTES_MAX: u64 = 32 << 20;

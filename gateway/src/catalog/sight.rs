@@ -3,11 +3,7 @@
 
 use super::{Doubt, Place};
 use clyra_policy::{Changed, Facts, Naming, Standing};
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 /// The sight of one session.
 #[derive(Debug)]
@@ -133,9 +129,11 @@ impl Sight {
         let name = wide.unknown_name()?;
         let table =
             wide.statements.iter().any(|one| one.reads.iter().chain(&one.writes).any(|one| **one == *name));
+        if snapshot.catalog.has(name) {
+            return None;
+        }
         // Functions of the server that nobody has listed are called again and again.
-        let recent = !table && now.saturating_duration_since(snapshot.held_at) < FUNCTIONS_EVERY;
-        (!recent && !snapshot.catalog.has(name)).then_some(Lack::Name)
+        (table || self.place.is_missed(name, now)).then_some(Lack::Name)
     }
 
     fn depends_on_a_change(&self, wide: &Facts) -> bool {
@@ -226,7 +224,5 @@ impl Drop for Sight {
 /// What a refused client reads where a change of the database could not be followed in time.
 const DOUBTFUL: &str =
     "a name that a change of the database, or a catalog that is too old, has made uncertain";
-/// How often, at most, the database is looked at for functions that nobody knows.
-const FUNCTIONS_EVERY: Duration = Duration::from_secs(1);
 /// Tables made in one transaction that are remembered.
 const MADE_MAX: usize = 1_000;

@@ -130,6 +130,10 @@ impl<'c> Walk<'c> {
         statement.reads.iter().for_each(|name| self.relation(name, false));
         let makes = statement.verb == Verb::Create;
         for name in &statement.writes {
+            if makes && statement.details.temporary.iter().any(|own| own == last(name)) {
+                self.writes.insert(format!("pg_temp.{}", last(name)).into());
+                continue;
+            }
             // What is made now need not be there yet.
             if makes && self.meant(name).is_empty() {
                 self.writes.insert(name.clone());
