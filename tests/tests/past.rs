@@ -18,6 +18,7 @@ const SHADOW: &str = "\
 name: shop
 version: 1
 mode: shadow
+unknown_names: allow
 callers:
   - match: {user: \"agent*\"}
     kind: agent

@@ -70,7 +70,8 @@ pub(crate) async fn run(args: &BacktestArgs) -> Result<u8, Error> {
         .await?;
     let State { tally, killed, strangers } = state;
     let record = json!({
-        "policy": named, "source": extent, "killed": killed, "unknown_policies": strangers, "result": tally,
+        "policy": named, "source": extent, "killed": killed, "unknown_policies": strangers,
+        "assumed": ASSUMED, "result": tally,
     });
     say(args.json, &record, || {
         let mut text = format!("{head}{}\n{}", extent.in_words(), in_words(&tally));
@@ -83,6 +84,7 @@ pub(crate) async fn run(args: &BacktestArgs) -> Result<u8, Error> {
                 tell::counted(*number, "message")
             ));
         }
+        text.push_str(&format!("\nwhere a rule was asked anew: {ASSUMED}"));
         text
     })?;
     Ok(u8::from(tally.changed() > 0))
@@ -191,5 +193,8 @@ const CHANGES: [Change; 6] = [
     Change::Undecided,
     Change::UndecidedInShadow,
 ];
+/// What no receipt tells of any message.
+const ASSUMED: &str =
+    "names count as they are written; what views, functions and a session's path lead to is in no receipt";
 const LINES_MAX: usize = 20;
 const STRANGERS_MAX: usize = 100;
