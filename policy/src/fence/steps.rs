@@ -22,7 +22,7 @@ impl Step {
         Self { name: name.dotted(), at, proven: true, why }
     }
 
-    fn doubt(name: &str, breach: Breach) -> Self {
+    fn doubt(name: &str, breach: &Breach) -> Self {
         let why = format!("{}: {}", breach.reason, breach.what);
         Self { name: name.to_owned(), at: breach.at, proven: false, why }
     }
@@ -38,18 +38,18 @@ impl Fence {
             steps.push(Step { name: String::new(), at: *at, proven: false, why });
         }
         for (function, at) in &reading.functions {
-            steps.extend(self.function(function, *at).err().map(|one| Step::doubt(&function.dotted(), one)));
+            steps.extend(self.function(function, *at).err().map(|one| Step::doubt(&function.dotted(), &one)));
         }
         for (table, at) in &reading.wholes {
             steps.push(match proof.class(table, *at) {
-                Err(breach) => Step::doubt(&table.dotted(), breach),
-                Ok(Class::Fenced) => Step::doubt(&table.dotted(), super::whole(table, *at)),
+                Err(breach) => Step::doubt(&table.dotted(), &breach),
+                Ok(Class::Fenced) => Step::doubt(&table.dotted(), &super::whole(table, *at)),
                 Ok(class) => Step::holds(table, *at, called(class)),
             });
         }
         for change in &reading.changes {
             steps.push(match proof.change(change) {
-                Err(breach) => Step::doubt(&change.table.dotted(), breach),
+                Err(breach) => Step::doubt(&change.table.dotted(), &breach),
                 Ok(()) => Step::holds(&change.table, change.at, "writes no row of another tenant".to_owned()),
             });
         }
@@ -72,15 +72,15 @@ impl Proof<'_> {
             classes.iter().map(|class| matches!(class, Some(Ok(Class::Fenced)))).collect();
         let safe = self.safety(block, &fenced);
         if let Some(breach) = block::leak(block).filter(|_| fenced.contains(&true)) {
-            steps.push(Step::doubt("", breach));
+            steps.push(Step::doubt("", &breach));
         }
         for ((item, class), safe) in block.items.iter().zip(classes).zip(safe) {
             let Some(table) = &item.table else { continue };
             let condition = safe.and_then(|place| block.conditions.get(place));
             steps.push(match (class, condition) {
-                (Some(Err(breach)), _) => Step::doubt(&table.dotted(), breach),
+                (Some(Err(breach)), _) => Step::doubt(&table.dotted(), &breach),
                 (Some(Ok(Class::Fenced)), Some(condition)) => self.fenced(table, item, condition),
-                (Some(Ok(Class::Fenced)), None) => Step::doubt(&table.dotted(), self.unproven(item)),
+                (Some(Ok(Class::Fenced)), None) => Step::doubt(&table.dotted(), &self.unproven(item)),
                 (Some(Ok(class)), _) => Step::holds(table, item.at, called(class)),
                 (None, _) => continue,
             });
