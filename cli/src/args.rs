@@ -3,6 +3,10 @@
 use crate::{
     demo::{self, DemoArgs},
     error::{EXIT_CODES, Error},
+    evidence::{
+        export::{self, ExportVerb},
+        rollup::{self, RollupArgs},
+    },
     sign::{
         self, KeygenArgs,
         approve::{self, ApproveArgs},
@@ -10,11 +14,9 @@ use crate::{
     up::{self, UpArgs},
     verbs::{
         bundle::{self, BundleVerb},
-        export::{self, ExportVerb},
         kill::{self, KillVerb},
         policy::{self, PolicyVerb},
         recorder::{self, RecorderVerb},
-        rollup::{self, RollupArgs},
         run::{self, RunArgs, RunIdVerb},
         shell::{self, Completion, ManArgs},
         status::{self, StatusArgs},

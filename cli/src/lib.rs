@@ -28,6 +28,7 @@ pub mod args;
 mod cluster;
 mod demo;
 pub mod error;
+mod evidence;
 mod past;
 mod peek;
 mod peer;

@@ -72,8 +72,8 @@ impl Recorder {
             Some(addr) => Some(listen(addr).await?),
             None => None,
         };
-        let (runtime, witnesses) = (Handle::current(), settings.data.join("witnesses"));
-        witness::read(&witnesses)?;
+        let (runtime, witness_file) = (Handle::current(), settings.data.join("witnesses"));
+        witness::read(&witness_file)?;
         let opened = task::spawn_blocking(move || Opened::open(&settings, segment_bytes, runtime));
         let opened = opened.await.map_err(|fault| Error::Stopped { why: fault.to_string() })??;
         let Opened { lock, log_key, bundle_key, makers, store, shelf, log, index } = opened;
@@ -100,14 +100,9 @@ impl Recorder {
             index,
             one: Mutex::new(()),
         });
-        let attendant = Attendant {
-            newest: publisher.shown(),
-            store: cutter.store.clone(),
-            file: witnesses,
-            tell: cosign,
-        };
-        let witness_file = attendant.file.clone();
-        let attendant = tokio::spawn(attendant.attend(stopping.clone()));
+        let (newest, store, file) = (publisher.shown(), cutter.store.clone(), witness_file.clone());
+        let attendant =
+            tokio::spawn(Attendant { newest, store, file, tell: cosign }.attend(stopping.clone()));
         let log_http = shown.as_ref().map(|(addr, _)| *addr);
         let reading = shown.map(|(_, listener)| {
             let reading = Reading::new(Arc::clone(&cutter), publisher.shown());

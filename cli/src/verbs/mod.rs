@@ -1,11 +1,9 @@
 //! The commands that talk to a running house or to files, one room each. They start nothing that stays.
 
 pub(crate) mod bundle;
-pub(crate) mod export;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod recorder;
-pub(crate) mod rollup;
 pub(crate) mod run;
 pub(crate) mod shell;
 pub(crate) mod status;

@@ -1,6 +1,11 @@
 //! What outsiders hold against a log: daily rollups and witnesses, made by the real programs and found out where they lie.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod kills;
 mod rollups;

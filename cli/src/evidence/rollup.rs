@@ -1,7 +1,6 @@
 //! `clyra rollup`: what each day of a log adds up to, signed and linked. The recorder's room adds up; here is only the clock.
 
-use super::say;
-use crate::{error::Error, tell, up::of_recorder};
+use crate::{error::Error, tell, up::of_recorder, verbs::say};
 use clap::Args;
 use clyra_recorder::rollup;
 use serde_json::json;
