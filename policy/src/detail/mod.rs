@@ -44,6 +44,10 @@ pub(crate) struct Details {
     pub(crate) cross: Option<Box<str>>,
     /// It keeps code that stands in a text for later, in a function or procedure.
     pub(crate) keeps_code: bool,
+    /// It puts the rows of a subquery into one value: `ARRAY(SELECT …)`.
+    pub(crate) gathers: bool,
+    /// It ends a transaction in two steps, the first of which stays when the session ends.
+    pub(crate) two_phase: bool,
     /// A statement before it, in the message or in the session, has changed where names lead.
     pub(crate) path_changed: bool,
     /// Tables that it makes for the session alone.

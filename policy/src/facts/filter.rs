@@ -1,6 +1,6 @@
 //! Tells whether a WHERE condition can choose rows at all; it never claims that the choice is small.
 
-use pg_raw_parse::nodes::{A_Expr, BoolExpr, BooleanTest, RangeVar, SelectStmt, TypeCast};
+use pg_raw_parse::nodes::{A_Expr, BoolExpr, BooleanTest, ColumnRef, RangeVar, SelectStmt, TypeCast};
 use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, BoolTestType, NullTestType, SubLinkType};
 use pg_raw_parse::walk::{Recurse, walk_manual};
 use pg_raw_parse::{ConstValue, Node, list::NodeList};
@@ -90,9 +90,25 @@ impl Reader<'_> {
             {
                 Truth::Same
             }
-            Node::CoalesceExpr(first) => first.args().first().map_or(Truth::Same, |first| {
-                if self.on_rows(first) { Truth::Rows } else { self.rows_or_same(node) }
-            }),
+            Node::CoalesceExpr(values) => match values.args().iter().find(|value| !is_null(*value)) {
+                Some(first @ Node::A_Const(_)) => self.truth(first, depth),
+                Some(_) => self.rows_or_same(node),
+                None => Truth::Never,
+            },
+            Node::CaseExpr(case) => {
+                let whens = case.args().iter().map(|when| match when {
+                    Node::CaseWhen(when) => self.truth(when.result(), depth),
+                    _ => Truth::Same,
+                });
+                let rest = std::iter::once(self.truth(case.defresult(), depth));
+                let mut all = whens.chain(rest);
+                let first = all.next().unwrap_or(Truth::Same);
+                if first != Truth::Rows && all.all(|one| one == first) {
+                    first
+                } else {
+                    self.rows_or_same(node)
+                }
+            }
             _ => self.rows_or_same(node),
         }
     }
@@ -107,6 +123,7 @@ impl Reader<'_> {
                 (Truth::Same, _) | (_, Truth::Same) => Truth::Same,
                 _ => Truth::Always,
             }),
+            BoolExprType::OR_EXPR if complete(expression.args()) => Truth::Same,
             BoolExprType::OR_EXPR => all.fold(Truth::Never, |whole, part| match (whole, part) {
                 (Truth::Always, _) | (_, Truth::Always) => Truth::Always,
                 (Truth::Same, _) | (_, Truth::Same) => Truth::Same,
@@ -172,12 +189,19 @@ impl Reader<'_> {
     /// Whether an expression mentions a column of the row. Inside a subquery only `table.column` counts.
     fn on_rows(&self, node: Node<'_>) -> bool {
         any(node, |node| match node {
+            Node::ColumnRef(column) if self.is_of_others(column) => Look::Past,
             Node::ColumnRef(_) | Node::CurrentOfExpr(_) => Look::Found,
             Node::SelectStmt(query) if self.correlated(query) => Look::Found,
             Node::SelectStmt(_) => Look::Past,
             Node::A_Expr(expression) if cancels(expression) => Look::Past,
             _ => Look::Into,
         })
+    }
+
+    /// `other.column`, which chooses rows of another table than the one that is changed.
+    fn is_of_others(&self, column: &ColumnRef) -> bool {
+        let qualifier = column.fields().iter().rev().nth(1).and_then(Node::as_str);
+        qualifier.is_some() && qualifier != visible_name(self.table)
     }
 
     fn correlated(&self, query: &SelectStmt) -> bool {
@@ -261,12 +285,77 @@ fn same(left: Node<'_>, right: Node<'_>) -> bool {
     }
 }
 
-/// Two sides that are the same but for casts, which may or may not change them.
+/// Two sides that are the same but for casts, and what adds nothing, which may or may not change them; or that make the
+/// same of the same.
 fn alike(left: Node<'_>, right: Node<'_>) -> bool {
-    match (left, right) {
-        (Node::TypeCast(left), right) | (right, Node::TypeCast(left)) => alike(left.arg(), right),
+    match (bare(left), bare(right)) {
+        (Node::FuncCall(left), Node::FuncCall(right)) => {
+            let (ours, theirs) = (left.args(), right.args());
+            texts(left.funcname()) == texts(right.funcname())
+                && ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(left, right)| alike(left, right))
+        }
+        (Node::A_Expr(left), Node::A_Expr(right)) => {
+            texts(left.name()) == texts(right.name())
+                && alike(left.lexpr(), right.lexpr())
+                && alike(left.rexpr(), right.rexpr())
+        }
+        (Node::None, Node::None) => true,
         (left, right) => same(left, right),
     }
+}
+
+/// Without casts, and without `+ 0`, `- 0`, `* 1` and `|| ''`.
+fn bare(mut node: Node<'_>) -> Node<'_> {
+    for _ in 0..DEPTH_MAX {
+        node = match node {
+            Node::TypeCast(cast) => cast.arg(),
+            Node::A_Expr(expression) => {
+                let (left, right) = (expression.lexpr(), expression.rexpr());
+                let adds = |node, other| match (texts(expression.name()).last(), number(node)) {
+                    (Some(&("+" | "-")), Some(0.0)) | (Some(&"*"), Some(1.0)) => !matches!(other, Node::None),
+                    (Some(&"||"), _) => is_text(node, &[""]),
+                    _ => false,
+                };
+                match (adds(right, left), adds(left, right)) {
+                    (true, _) => left,
+                    (_, true) => right,
+                    _ => return node,
+                }
+            }
+            _ => return node,
+        };
+    }
+    node
+}
+
+fn texts(list: &NodeList) -> Vec<&str> {
+    list.iter().filter_map(Node::as_str).collect()
+}
+
+/// `x = 1 OR x <> 1` and the like: one of them is true of every row.
+fn complete(arms: &NodeList) -> bool {
+    let compared = |arm| match arm {
+        Node::A_Expr(one) if one.kind == A_Expr_Kind::AEXPR_OP => {
+            Some((texts(one.name()).last().copied()?, one.lexpr(), one.rexpr()))
+        }
+        _ => None,
+    };
+    let arms: Vec<_> = arms.iter().filter_map(compared).take(ARMS_MAX).collect();
+    arms.iter().enumerate().any(|(at, (name, left, right))| {
+        let opposite = match *name {
+            "=" => "<>",
+            "<>" => "=",
+            "<" => ">=",
+            ">=" => "<",
+            ">" => "<=",
+            "<=" => ">",
+            _ => return false,
+        };
+        arms.iter().skip(at + 1).any(|(other, first, second)| {
+            *other == opposite && alike(*left, *first) && alike(*right, *second)
+        })
+    })
 }
 
 fn is_bool(cast: &TypeCast) -> bool {
@@ -386,5 +475,6 @@ fn of_constant(value: Option<ConstValue<'_>>) -> Truth {
 
 const DEPTH_MAX: u32 = 200;
 const STEPS_MAX: u32 = 100_000;
+const ARMS_MAX: usize = 64;
 const WHOLE_MIN: f64 = -2_147_483_648.0;
 const WHOLE_MAX: f64 = 2_147_483_647.0;

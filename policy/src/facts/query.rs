@@ -9,7 +9,7 @@ use pg_raw_parse::nodes::{
     DeleteStmt, FuncCall, InsertStmt, MergeStmt, RangeVar, ReturningClause, SelectStmt, UpdateStmt,
     WithClause,
 };
-use pg_raw_parse::raw::{CmdType, OnConflictAction};
+use pg_raw_parse::raw::{CmdType, OnConflictAction, SubLinkType};
 use pg_raw_parse::walk::{Recurse, walk_manual};
 use pg_raw_parse::{Node, list::CastNodeList, list::NodeList};
 
@@ -40,6 +40,7 @@ pub(super) fn drain(gather: &mut Gather<'_>) -> Result<(), Stop> {
                 gather.visit(expression.rexpr(), scope);
             }
             Node::SubLink(link) => {
+                gather.details.gathers |= link.sub_link_type == SubLinkType::ARRAY_SUBLINK;
                 if !link.oper_name().is_empty() {
                     gather.details.operator(link.oper_name());
                 }

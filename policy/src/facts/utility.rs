@@ -140,6 +140,10 @@ fn copy<'a>(gather: &mut Gather<'a>, copy: &'a CopyStmt) {
 }
 
 fn transaction(gather: &mut Gather<'_>, transaction: &TransactionStmt) {
+    gather.details.two_phase = matches!(
+        transaction.kind,
+        Tx::TRANS_STMT_PREPARE | Tx::TRANS_STMT_COMMIT_PREPARED | Tx::TRANS_STMT_ROLLBACK_PREPARED
+    );
     gather.note(match transaction.kind {
         Tx::TRANS_STMT_BEGIN | Tx::TRANS_STMT_START | Tx::TRANS_STMT_SAVEPOINT | Tx::TRANS_STMT_RELEASE => {
             Verb::Begin

@@ -20,6 +20,9 @@ fn writes(functions: &[TablePattern], statement: &StatementFacts) -> Option<(&'s
     if let Some(verb) = statement.verbs.strongest_beyond(reading()) {
         return Some(("not_read_only", loud(verb.as_str())));
     }
+    if statement.details.two_phase {
+        return Some(("not_read_only", format!("{} in two steps", loud(statement.verb.as_str()))));
+    }
     let back = |setting: &Setting| matches!(setting, Setting::All);
     if let Some(found) = session::lock(&[], statement).filter(|_| !statement.settings.iter().all(back)) {
         return Some((found.reason, found.what));

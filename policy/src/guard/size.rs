@@ -25,7 +25,9 @@ pub(super) fn require_limit(max: u64, gather: bool, statement: &StatementFacts) 
         }
         Answer::AtMost { .. } => {}
     }
-    let (name, _) = statement.calls().find(|(_, marks)| !gather && marks.gathers)?;
+    let array = statement.details.gathers.then_some("array");
+    let name = statement.calls().find(|(_, marks)| marks.gathers).map(|(name, _)| name).or(array);
+    let name = name.filter(|_| !gather)?;
     Some(Finding {
         reason: "limit_passed_by",
         what: format!("`{name}`, which puts much into one row"),

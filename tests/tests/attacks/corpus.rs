@@ -89,7 +89,7 @@ pub(crate) fn policy(class: &str) -> String {
 pub(crate) fn policy_against(class: &str, attacks: &[Attack]) -> String {
     let mut yaml = policy(class).replace("unknown_prepared: allow\n", "");
     for table in attacks.iter().filter_map(|attack| attack.table.as_ref()) {
-        yaml = yaml.replace("secrets]", &format!("secrets, {table}]"));
+        yaml = yaml.replace("[secrets", &format!("[secrets, {table}"));
     }
     yaml
 }

@@ -11,4 +11,4 @@ mod talks;
 mod texts;
 
 use corpus::{Attack, Harmless};
-use stand::{Said, Stand};
+use stand::{Caller, Said, Stand};

@@ -1,7 +1,7 @@
 //! Single texts: each attack in both protocols, refused by the rule that is there for it, with the server untouched; and
 //! everything harmless, which passes. Conversations of several messages stand in `talks`.
 
-use crate::{Attack, Harmless, Said, Stand, corpus};
+use crate::{Attack, Caller, Harmless, Said, Stand, corpus};
 
 #[tokio::test]
 async fn no_attack_passes_and_nothing_happens() {
@@ -13,35 +13,30 @@ async fn no_attack_passes_and_nothing_happens() {
         let yaml = corpus::policy_against(&class, &attacks);
         let rules = rules(&yaml);
         stand.take(&yaml).await;
-        for attack in attacks {
-            if UNDECIDED.contains(&attack.id.as_str()) {
-                continue;
+        let mut caller = stand.caller().await;
+        for some in attacks.chunks(SOME) {
+            for attack in some.iter().filter(|attack| !UNDECIDED.contains(&attack.id.as_str())) {
+                played += 1;
+                for extended in [false, true] {
+                    let said = play(&mut caller, attack, extended).await;
+                    // A refused message leaves the session as it was.
+                    if attack.before.is_some() || said.gone || said.refusal().is_none() {
+                        caller = stand.caller().await;
+                    }
+                    if let Some(fault) = fault(attack, &said, &rules) {
+                        faults.push(format!(
+                            "{} {class} extended={extended} {}\n      {fault}",
+                            attack.id, attack.sql
+                        ));
+                    }
+                }
             }
-            played += 1;
-            for extended in [false, true] {
-                let said = play(&stand, &attack, extended).await;
-                let found = match said.refusal() {
-                    None if attack.either => None,
-                    None => Some(format!("passes: {:?}", said.errors())),
-                    Some((code, detail)) if !["42501", "42601", "0A000"].contains(&code.as_str()) => {
-                        Some(format!("{code} {detail}"))
-                    }
-                    Some((_, detail)) => {
-                        let named = rules.iter().any(|rule| detail.starts_with(&format!("Rule: {rule};")));
-                        (!named).then(|| format!("by another rule: {detail}"))
-                    }
-                };
-                if let Some(found) = found {
-                    faults.push(format!(
-                        "{} {class} extended={extended} {}\n      {found}",
-                        attack.id, attack.sql
-                    ));
-                }
-                let after = stand.digest().await;
-                if after != before {
-                    before = after;
-                    faults.push(format!("{} {class} changed the server: {}", attack.id, attack.sql));
-                }
+            let after = stand.digest().await;
+            if after != before {
+                before = after;
+                let some: Vec<&str> = some.iter().map(|attack| &*attack.sql).collect();
+                faults
+                    .push(format!("{class}: the server changed by one of\n      {}", some.join("\n      ")));
             }
         }
     }
@@ -59,6 +54,10 @@ async fn nothing_harmless_is_refused() {
         for Harmless { id, sql } in texts {
             played += 1;
             for extended in [false, true] {
+                if let Some(cursor) = fetched(&sql) {
+                    caller.simple("begin").await;
+                    caller.simple(&format!("declare {cursor} cursor for select 1")).await;
+                }
                 let said = match extended {
                     true => caller.extended(&sql, &[]).await,
                     false => caller.simple(&sql).await,
@@ -77,8 +76,17 @@ async fn nothing_harmless_is_refused() {
     assert!(faults.is_empty(), "{} refused of {played}:\n{}", faults.len(), faults.join("\n"));
 }
 
-async fn play(stand: &Stand, attack: &Attack, extended: bool) -> Said {
-    let mut caller = stand.caller().await;
+/// What is wrong about the answer to an attack.
+fn fault(attack: &Attack, said: &Said, rules: &[String]) -> Option<String> {
+    let Some((code, detail)) = said.refusal() else {
+        return (!attack.either).then(|| format!("passes: {:?}", said.errors()));
+    };
+    let named = rules.iter().any(|rule| detail.starts_with(&format!("Rule: {rule};")));
+    let known = ["42501", "42601", "0A000"].contains(&code.as_str());
+    (!named || !known).then(|| format!("refused otherwise: {code} {detail}"))
+}
+
+async fn play(caller: &mut Caller, attack: &Attack, extended: bool) -> Said {
     if let Some(before) = &attack.before {
         let said = caller.simple(before).await;
         if said.refusal().is_some() {
@@ -91,6 +99,12 @@ async fn play(stand: &Stand, attack: &Attack, extended: bool) -> Said {
     }
 }
 
+/// The cursor from which a text fetches; it was declared before.
+fn fetched(sql: &str) -> Option<&str> {
+    let cursor = sql.trim_end_matches(';').rsplit(' ').next();
+    cursor.filter(|_| sql.starts_with("FETCH ") || sql.starts_with("fetch "))
+}
+
 /// Ids of the rules of a policy, and what is never understood.
 fn rules(yaml: &str) -> Vec<String> {
     let own = yaml.lines().filter_map(|line| line.trim().strip_prefix("- id: "));
@@ -98,4 +112,6 @@ fn rules(yaml: &str) -> Vec<String> {
 }
 
 /// Attacks that cannot be decided, each with its reason in `docs/attacks.md`.
-const UNDECIDED: [&str; 3] = ["B074", "B363", "B425"];
+const UNDECIDED: [&str; 3] = ["always-true-1", "always-true-2", "always-true-3"];
+/// Attacks after which the server is looked at.
+const SOME: usize = 20;

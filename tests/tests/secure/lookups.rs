@@ -9,7 +9,8 @@ use std::{net::SocketAddr, time::Instant};
 const BY_QUERY: &str = "auth_query: {query: 'select verifier_of($1)', database: postgres, ttl_s: 1}\n\
                         upstream: {user: app, password_file: password}\n";
 const FUNCTION: &str = "create function verifier_of(text) returns text language sql security definer as \
-                        'select rolpassword from pg_catalog.pg_authid where rolname = $1'";
+                        'select rolpassword from pg_catalog.pg_authid where rolname = $1 and rolcanlogin \
+                        and (rolvaliduntil is null or rolvaliduntil > now())'";
 
 fn wrong(user: &str) -> String {
     format!("clyra: password authentication failed for user \"{user}\"")
@@ -43,6 +44,11 @@ async fn users_are_looked_up_at_the_server() {
     scene.server.by_socket("alter role ann password 'another'").await.unwrap();
     until(gate, "user=ann sslmode=disable", &wrong("ann"));
     scene.server.by_socket("alter role ann password 'pw'").await.unwrap();
+    until(gate, "user=ann sslmode=disable", "app shop");
+    // A password that has ended is none.
+    scene.server.by_socket("alter role ann valid until '2001-01-01'").await.unwrap();
+    until(gate, "user=ann sslmode=disable", &wrong("ann"));
+    scene.server.by_socket("alter role ann valid until 'infinity'").await.unwrap();
     until(gate, "user=ann sslmode=disable", "app shop");
     // A query that fails lets nobody in, and says so.
     scene.server.by_socket("drop function verifier_of").await.unwrap();
