@@ -14,6 +14,7 @@ use crate::{
     up::{self, UpArgs},
     verbs::{
         bundle::{self, BundleVerb},
+        idempotency::{self, IdempotencyVerb},
         kill::{self, KillVerb},
         policy::{self, PolicyVerb},
         recorder::{self, RecorderVerb},
@@ -59,6 +60,9 @@ Examples:
     /// Make a key pair for an approver or a policy's owner; prints the public half
     #[command(after_help = "Example:\n  clyra keygen --name ann --out ann.key")]
     Keygen(KeygenArgs),
+    /// Show changes under an idempotency key whose end is not known, and say what became of them
+    #[command(subcommand)]
+    Idempotency(IdempotencyVerb),
     /// Cut, verify and show evidence bundles
     #[command(subcommand)]
     Bundle(BundleVerb),
@@ -102,6 +106,7 @@ impl Verb {
             Self::Policy(verb) => policy::run(verb).await,
             Self::Approve(args) => approve::run(*args).await,
             Self::Keygen(args) => sign::keygen(&args),
+            Self::Idempotency(verb) => idempotency::run(verb).await,
             Self::Bundle(verb) => bundle::run(verb).await,
             Self::Recorder(verb) => recorder::run(verb).await,
             Self::Rollup(args) => rollup::run(args).await,

@@ -22,6 +22,8 @@ pub(crate) struct SessionClaims {
     failed: bool,
     /// A COMMIT has been done without an error.
     committed: bool,
+    /// An idempotency key for the next change.
+    key: Option<Box<str>>,
 }
 
 /// One change of a claim.
@@ -46,7 +48,15 @@ impl SessionClaims {
                 begun.set(name, Some(value));
             }
         }
-        Self { now: begun.clone(), kept: begun.clone(), begun, before: None, failed: false, committed: false }
+        Self {
+            now: begun.clone(),
+            kept: begun.clone(),
+            begun,
+            before: None,
+            failed: false,
+            committed: false,
+            key: None,
+        }
     }
 
     /// What counts now.
@@ -76,6 +86,22 @@ impl SessionClaims {
     /// RESET ALL, or DISCARD ALL.
     pub(crate) fn reset(&mut self) {
         (self.now, self.kept) = (self.begun.clone(), self.begun.clone());
+        self.key = None;
+    }
+
+    /// Takes an idempotency key for the next change, or the one back that was given.
+    pub(crate) fn set_key(&mut self, key: Option<&str>) {
+        self.key = key.filter(|key| !key.is_empty()).map(Into::into);
+    }
+
+    /// The key for the next change, as it stands.
+    pub(crate) fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or_default()
+    }
+
+    /// The key for this change; the next one has none.
+    pub(crate) fn take_key(&mut self) -> Option<Box<str>> {
+        self.key.take()
     }
 
     /// Whether the end of the transaction changes anything.

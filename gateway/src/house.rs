@@ -8,6 +8,7 @@ use crate::{
     force::Source,
     gate::{Gate, Parts, new_id, now_us},
     kill::{KillSwitch, Scope, Wish},
+    once::Book,
     outbox::{Outbox, OutboxSettings},
     pg::Door,
     secure::Secure,
@@ -60,6 +61,7 @@ impl Gateway {
             approvals,
             kill,
             cap_journal: folder.join("caps.journal"),
+            keys: Book::open(folder.join("keys"), now_us())?,
             outbox: Arc::clone(&outbox),
             secret,
             upstream: settings.upstream.to_string(),
@@ -149,6 +151,7 @@ impl Gateway {
         if let Some(catalogs) = &self.gate.catalogs {
             catalogs.close();
         }
+        self.gate.keys.upkeep(now_us());
         let stopped = self.gate.outbox.stop().await;
         self.admin.close().await;
         Ok(stopped?)

@@ -30,6 +30,7 @@ mod house;
 mod kill;
 mod login;
 mod metrics;
+mod once;
 mod outbox;
 mod pg;
 mod pool;
@@ -46,6 +47,6 @@ pub use force::{signature_file, signed_bytes};
 pub use house::{Gateway, gateway_key};
 pub use pg::Limits;
 pub use settings::{
-    CatalogSettings, CatalogSource, ClientTls, Lease, PoolSettings, PoolState, Settings, Signing, SslMode, Upstream, UpstreamError,
-    UpstreamTls,
+    CatalogSettings, CatalogSource, ClientTls, Lease, PoolSettings, PoolState, Settings, Signing, SslMode,
+    Upstream, UpstreamError, UpstreamTls,
 };

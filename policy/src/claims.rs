@@ -33,6 +33,8 @@ pub struct TextClaims {
     pub implied: Claims,
     /// Trace id of `traceparent` (W3C Trace Context), 32 hex digits.
     pub trace: Option<Box<str>>,
+    /// Idempotency key, as it was given: it may be none that counts.
+    pub key: Option<Box<str>>,
 }
 
 impl Claims {
@@ -107,6 +109,29 @@ impl TextClaims {
         (claims != Self::default()).then_some(claims)
     }
 
+    /// The text without the comment that holds the key: what makes the same change the same, under whatever key.
+    pub fn unkeyed(text: &str) -> &str {
+        let trimmed = text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == ';');
+        let holds = |comment: &str| {
+            let mut claims = Self::default();
+            claims.take(comment);
+            claims.key.is_some()
+        };
+        if let Some(comment) = tail(trimmed).filter(|comment| holds(comment)) {
+            // It lies in the text: its place is that of its first byte.
+            let begin = comment.as_ptr().addr() - trimmed.as_ptr().addr();
+            let kept =
+                trimmed.get(..begin).and_then(|before| before.rfind("/*")).and_then(|at| trimmed.get(..at));
+            return kept.unwrap_or(trimmed).trim_ascii_end();
+        }
+        if let Some(comment) = head(trimmed).filter(|comment| holds(comment)) {
+            let end = comment.as_ptr().addr() + comment.len() - trimmed.as_ptr().addr();
+            let kept = trimmed.get(end..).and_then(|behind| behind.split_once("*/"));
+            return kept.map_or(trimmed, |(_, behind)| behind.trim_ascii_start());
+        }
+        trimmed
+    }
+
     fn take(&mut self, comment: &str) {
         if comment.len() > COMMENT_BYTES_MAX {
             return;
@@ -142,6 +167,8 @@ impl TextClaims {
     fn take_pair(&mut self, key: &str, value: &str) {
         if key == "traceparent" {
             self.trace = trace_id(value);
+        } else if matches!(key, "idempotency_key" | "clyra.idempotency_key") {
+            self.key = Some(value.into());
         } else if let Some(name) = key.strip_prefix("clyra.") {
             self.said.set(name, Some(value));
         }
@@ -286,6 +313,21 @@ mod tests {
             claims("/*clyra.run_id='h'*/ SELECT 1 /*clyra.payout_ref='p'*/").said.shown("run_id").unwrap(),
             "h"
         );
+    }
+
+    #[test]
+    fn a_key_stands_beside_what_it_is_for() {
+        let keyed = "INSERT INTO t VALUES (1) /*traceparent='x',idempotency_key='k%201'*/";
+        assert_eq!(claims(keyed).key.as_deref(), Some("k 1"));
+        for (text, without) in [
+            (keyed, "INSERT INTO t VALUES (1)"),
+            ("/*idempotency_key='a'*/ INSERT INTO t VALUES ('*/');", "INSERT INTO t VALUES ('*/')"),
+            ("/* why */ DELETE FROM t /*clyra.idempotency_key='a'*/ ;", "/* why */ DELETE FROM t"),
+            ("DELETE FROM t /*route='/a'*/", "DELETE FROM t /*route='/a'*/"),
+            ("DELETE FROM t", "DELETE FROM t"),
+        ] {
+            assert_eq!(TextClaims::unkeyed(text), without);
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub use catalog::{Catalog, Changed, Naming, Standing};
 pub use claims::{Claims, TextClaims};
 pub use detail::{OwnSetting, Said};
 pub use dialect::Dialect;
-pub use duty::{Cap, Charge, Duty, Limit, Per, Places, Unit};
+pub use duty::{Cap, Charge, Duty, Limit, Once, Per, Places, Unit, is_key};
 pub use engine::{Breach, ByName, Decision, Refusal};
 pub use error::{CatalogError, EvalError, PolicyError};
 pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, Target};

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// Files with a fault that no schema can say: it stands between two places, or in the meaning of a text.
-const BEYOND: [&str; 15] = [
+const BEYOND: [&str; 16] = [
     "approval_unknown_approver",
     "approval_without_approvers",
     "approver_key_damaged",
@@ -19,6 +19,7 @@ const BEYOND: [&str; 15] = [
     "caller_place_unknown",
     "caller_places_touch",
     "columns_empty_part",
+    "idempotency_ttl_short",
     "key_twice",
     "lock_core",
     "not_yaml",
@@ -29,7 +30,7 @@ const BEYOND: [&str; 15] = [
 ];
 
 /// Where unknown keys can stand: a policy with `?` in such a place, and where the schema lists the keys of that place.
-const PLACES: [(&str, &str); 22] = [
+const PLACES: [(&str, &str); 23] = [
     ("?: 1\nname: a\nversion: 1\n", ""),
     ("name: a\nversion: 1\napprovers:\n  - {?: 1}\n", "/$defs/approver"),
     ("name: a\nversion: 1\noperators:\n  - {?: 1}\n", "/$defs/operator"),
@@ -91,6 +92,10 @@ const PLACES: [(&str, &str); 22] = [
         "/$defs/rule/properties/max_cost/oneOf/1",
     ),
     ("name: a\nversion: 1\nrules:\n  - {id: r, velocity: {?: 1}}\n", "/$defs/rule/properties/velocity"),
+    (
+        "name: a\nversion: 1\nrules:\n  - {id: r, idempotency: {?: 1}}\n",
+        "/$defs/rule/properties/idempotency/oneOf/1",
+    ),
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! The commands that talk to a running house or to files, one room each. They start nothing that stays.
 
 pub(crate) mod bundle;
+pub(crate) mod idempotency;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod recorder;

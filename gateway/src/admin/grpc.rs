@@ -1,13 +1,14 @@
 //! The admin gRPC service, with health and reflection.
 
-use super::{Desk, approvals, closing, kill};
+use super::{Desk, approvals, closing, keys, kill};
 use crate::{Error, catalog::CatalogStand, force::Force, kill::Scope};
 use clyra_proto::{
     DESCRIPTORS,
     admin::{
-        Approval, ApprovalList, ApproveRequest, Catalog, CloseRunRequest, ClosedRun, DigestReply, DigestRequest,
-        GetKillRequest, GetPolicyRequest, Kill, ListApprovalsRequest, NameKillReply, NameKillRequest,
-        PolicyInForce, ReloadPolicyRequest, RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
+        Approval, ApprovalList, ApproveRequest, Catalog, CloseRunRequest, ClosedRun, DigestReply,
+        DigestRequest, GetKillRequest, GetPolicyRequest, KeyList, Kill, ListApprovalsRequest,
+        ListKeysRequest, NameKillReply, NameKillRequest, PolicyInForce, ReloadPolicyRequest,
+        ResolveKeyRequest, ResolvedKey, RevokeApprovalRequest, SetKillRequest, StandReply, StandRequest,
         gate_server::{Gate as GateService, GateServer},
     },
 };
@@ -101,6 +102,18 @@ impl GateService for Desk {
             Some(count) => Ok(Response::new(ClosedRun { run_id, count })),
             None => Err(Status::not_found(format!("run `{run_id}` is not open at this gateway"))),
         }
+    }
+
+    async fn list_keys(&self, _: Request<ListKeysRequest>) -> Result<Response<KeyList>, Status> {
+        Ok(Response::new(keys::list(&self.gate)))
+    }
+
+    async fn resolve_key(
+        &self,
+        request: Request<ResolveKeyRequest>,
+    ) -> Result<Response<ResolvedKey>, Status> {
+        let ResolveKeyRequest { key, done } = request.into_inner();
+        keys::resolve(&self.gate, &key, done).map(|()| Response::new(ResolvedKey {}))
     }
 
     async fn stand(&self, _: Request<StandRequest>) -> Result<Response<StandReply>, Status> {

@@ -28,6 +28,7 @@ pub(super) async fn upkeep(gate: Arc<Gate>, shutdown: watch::Receiver<bool>) {
             _ = every.tick() => {
                 gate.metrics.upkeep();
                 gate.caps.upkeep();
+                gate.keys.upkeep(crate::gate::now_us());
             }
             () = &mut closing => return,
         }

@@ -5,6 +5,7 @@ pub(crate) use grpc::in_force;
 mod approvals;
 mod grpc;
 mod http;
+mod keys;
 mod kill;
 
 use crate::{Error, Settings, gate::Gate};

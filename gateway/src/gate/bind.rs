@@ -2,7 +2,7 @@
 //! is asked for when the portal runs.
 
 use super::{Gate, Known, Visitor, ascii};
-use crate::duty::PlanValues;
+use crate::{duty::PlanValues, once::print_with};
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Policy};
 use clyra_wire::values;
@@ -24,7 +24,7 @@ impl Gate {
         bytes: usize,
     ) -> Option<Arc<Known>> {
         if !Policy::has_parameters(&known.facts) {
-            return Some(known.with(Some(Bound::of("", std::iter::empty())), None));
+            return Some(Arc::new(known.with(Some(Bound::of("", std::iter::empty())), None)));
         }
         if body.is_none() && bytes <= BIND_BYTES_MAX {
             return None;
@@ -39,7 +39,9 @@ impl Gate {
         let values =
             values.map(|(at, value)| (value.binary, types.get(at).copied().unwrap_or(0), value.bytes));
         let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
-        Some(known.with(Some(Bound::of(tenant, values)), plan))
+        let print = known.print.and_then(|print| print_with(&print, types, body?));
+        let with = known.with(Some(Bound::of(tenant, values)), plan);
+        Some(Arc::new(Known { print, ..with }))
     }
 }
 
@@ -69,8 +71,8 @@ impl Gate {
 }
 
 impl Known {
-    fn with(&self, bound: Option<Bound>, plan: Option<PlanValues>) -> Arc<Self> {
-        Arc::new(Self { bound, plan, keeps: self.keeps.clone(), ..self.alike() })
+    fn with(&self, bound: Option<Bound>, plan: Option<PlanValues>) -> Self {
+        Self { bound, plan, keeps: self.keeps.clone(), ..self.alike() }
     }
 
     /// The same message, before anything is known of its values and of where it runs.
@@ -79,6 +81,7 @@ impl Known {
             facts: Arc::clone(&self.facts),
             shapes: Arc::clone(&self.shapes),
             digest: self.digest.clone(),
+            print: self.print,
             sent: self.sent,
             types: ArcSwapOption::empty(),
             bound: None,

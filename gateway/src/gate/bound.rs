@@ -11,7 +11,7 @@ impl Ticket {
     /// Something must be asked or seen of it, beside what it asks for.
     pub(crate) fn is_bounded(&self) -> bool {
         let costs = |charge: &Charge| matches!(charge, Charge::Cost { .. });
-        self.is_watched() || self.decision.duties().iter().any(|duty| costs(&duty.charge))
+        self.is_watched() || self.is_keyed() || self.decision.duties().iter().any(|duty| costs(&duty.charge))
     }
 
     /// Something of it must be seen before the client sees it.
@@ -19,7 +19,7 @@ impl Ticket {
         let watches = |charge: &Charge| match charge {
             Charge::RowsWritten(_) | Charge::RowsReturned(_) => true,
             Charge::Velocity(cap) => cap.of != Unit::Statements,
-            Charge::Cost { .. } => false,
+            Charge::Cost { .. } | Charge::Once(_) => false,
         };
         self.decision.duties().iter().any(|duty| duty.enforced && watches(&duty.charge))
     }
@@ -168,7 +168,7 @@ impl Gate {
     }
 
     /// The rule speaks, and the client is told.
-    pub(super) fn too_far(&self, ticket: &mut Ticket, place: usize, at: usize, breach: &Breach) -> Vec<u8> {
+    pub(crate) fn too_far(&self, ticket: &mut Ticket, place: usize, at: usize, breach: &Breach) -> Vec<u8> {
         let Some(duty) = ticket.decision.duties().get(at).cloned() else { return Vec::new() };
         self.metrics.spoke(&duty.rule, breach.verdict, true);
         ticket.decision.breach(&duty, breach);

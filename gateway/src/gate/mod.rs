@@ -25,6 +25,7 @@ use crate::{
     duty::{Approvals, Caps},
     kill::{Breakers, KillSwitch},
     metrics::{Metrics, Standing},
+    once::{Book, Print},
     outbox::Outbox,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -52,8 +53,10 @@ pub(crate) struct Gate {
     pub(crate) kill: KillSwitch,
     breakers: Breakers,
     pub(crate) caps: Caps,
+    /// Changes under a key.
+    pub(crate) keys: Arc<Book>,
     pub(crate) outbox: Arc<Outbox>,
-    secret: Secret,
+    pub(crate) secret: Secret,
     pub(crate) approvals: Approvals,
     pub(crate) waiting: Waiting,
     pub(crate) metrics: Metrics,
@@ -94,6 +97,7 @@ impl Gate {
             kill: parts.kill,
             breakers: Breakers::default(),
             caps: Caps::open(parts.cap_journal, parts.secret.clone(), clock::now_us())?,
+            keys: Arc::new(parts.keys),
             approvals: parts.approvals,
             waiting: Waiting::default(),
             outbox: parts.outbox,
@@ -143,6 +147,8 @@ impl Gate {
             breached: None,
             stopped: AtomicU32::new(0),
             turn: visitor.kills.turn,
+            keyed: None,
+            named: None,
         });
         if ticket.decision.approvals.is_some()
             && let Err(error) = self.use_approvals(visitor, &mut ticket, arrival.portal, prepared)
@@ -258,15 +264,21 @@ impl Gate {
     /// `whole` says that its bytes tell all that it does: no value comes beside them.
     pub(crate) fn known(&self, visitor: &Visitor, sql: &[u8], whole: bool) -> Arc<Known> {
         let digest = if whole { self.digest_for(visitor, sql) } else { None };
-        self.know_as(visitor, self.memo.of(sql), digest)
+        self.know_as(visitor, self.memo.of(sql), digest, visitor.print_of(sql))
     }
 
     /// Fingerprints the statements of a message.
     pub(crate) fn know(&self, visitor: &Visitor, facts: Arc<Facts>) -> Arc<Known> {
-        self.know_as(visitor, facts, None)
+        self.know_as(visitor, facts, None, None)
     }
 
-    fn know_as(&self, visitor: &Visitor, facts: Arc<Facts>, digest: Option<Box<str>>) -> Arc<Known> {
+    fn know_as(
+        &self,
+        visitor: &Visitor,
+        facts: Arc<Facts>,
+        digest: Option<Box<str>>,
+        print: Option<Print>,
+    ) -> Arc<Known> {
         let tenant = visitor.caller.tenant.as_deref().unwrap_or_default();
         let shapes = facts
             .statements
@@ -277,6 +289,7 @@ impl Gate {
             facts,
             shapes,
             digest,
+            print,
             sent: None,
             types: ArcSwapOption::empty(),
             bound: None,
@@ -337,6 +350,7 @@ pub(crate) struct Parts {
     pub(crate) kill: KillSwitch,
     /// Where what the caps have let through is kept.
     pub(crate) cap_journal: PathBuf,
+    pub(crate) keys: Book,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) secret: Secret,
     pub(crate) upstream: String,
@@ -353,7 +367,8 @@ fn shut_words(why: &str) -> Vec<u8> {
     })
 }
 
-fn ascii(digits: &str) -> [u8; 32] {
+/// The digits of a fingerprint.
+pub(crate) fn ascii(digits: &str) -> [u8; 32] {
     digits.as_bytes().try_into().unwrap_or([b'0'; 32])
 }
 

@@ -3,6 +3,7 @@
 use super::{Gate, Visitor, clock};
 use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft, RunClaims};
 use crate::duty::{Grant, PlanValues};
+use crate::once::{Keyed, Print};
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Decision, Facts};
 use clyra_spec::{KillLevel, Phase, Status};
@@ -23,6 +24,8 @@ pub(crate) struct Known {
     pub(super) shapes: Arc<[[u8; 32]]>,
     /// What an approval is bound to, where the caller's rules ask for one and its own bytes tell all that it does.
     pub(super) digest: Option<Box<str>>,
+    /// What a key is bound to, where the caller's rules may ask for one and all of its bytes were read.
+    pub(crate) print: Option<Print>,
     /// Keyed fingerprint of the text that goes to the server in the place of the client's, as 32 ASCII hex digits.
     pub(super) sent: Option<[u8; 32]>,
     /// Types of its parameters, once they are known.
@@ -41,11 +44,11 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) known: Arc<Known>,
-    pub(super) decision: Decision,
+    pub(crate) decision: Decision,
     pub(super) policy: Arc<PolicyCard>,
     /// The run that it belongs to.
     pub(super) run: Option<Arc<RunClaims>>,
-    pub(super) at_us: u64,
+    pub(crate) at_us: u64,
     pub(super) decided_us: u64,
     pub(super) began: Instant,
     pub(super) sent: Instant,
@@ -62,6 +65,10 @@ pub(crate) struct Ticket {
     pub(super) stopped: AtomicU32,
     /// Which of its statements went too far, and the id of the receipt that says so.
     pub(super) breached: Option<(usize, Uuid)>,
+    /// The key that it holds.
+    pub(crate) keyed: Option<Keyed>,
+    /// The id of its first receipt, where somebody was told of it.
+    pub(crate) named: Option<Uuid>,
 }
 
 impl Gate {
@@ -86,7 +93,8 @@ impl Gate {
             let intent = ticket.intents.get(statement).copied();
             let phase = if intent.is_some() { Phase::Outcome } else { Phase::Whole };
             let told = ticket.breached.filter(|(place, _)| *place == statement).map(|(_, id)| id);
-            let id = told.unwrap_or_else(|| clock::new_id(ticket.at_us));
+            let named = ticket.named.filter(|_| statement == 0);
+            let id = told.or(named).unwrap_or_else(|| clock::new_id(ticket.at_us));
             let mut receipt = draft(visitor, ticket, statement, phase, id);
             receipt.intent = intent;
             receipt.outcome = Some(outcome);

@@ -9,6 +9,7 @@ use crate::{
     duty::Sharers,
     force::Force,
     kill::{Of, View},
+    once::{Print, print_of},
 };
 use clyra_policy::{Approvals, Binds, ByName, Caller, Decision, Facts, Login, Moment, Pin, Proof, Refusal};
 use clyra_spec::Auth;
@@ -23,7 +24,7 @@ pub(crate) struct Visitor {
     auth: Auth,
     proof: Arc<Proof>,
     pub(super) force: Arc<Force>,
-    pub(super) caller: Caller,
+    pub(crate) caller: Caller,
     pub(super) card: Arc<SessionCard>,
     /// What of the kill switch covers it.
     pub(super) kills: View,
@@ -36,6 +37,8 @@ pub(crate) struct Visitor {
     pub(crate) sight: Option<Box<Sight>>,
     /// The policy looks at values that come at Bind.
     pub(super) binds_asked: bool,
+    /// The policy may ask for keys.
+    asks_keys: bool,
     /// The policy adds conditions on the tenant.
     pub(super) rewrites: bool,
     /// The policy wants the session to be pinned, and what it is pinned to.
@@ -96,8 +99,18 @@ impl Visitor {
     }
 
     /// The database that it asked for.
-    pub(super) fn database(&self) -> &str {
+    pub(crate) fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The user that it logged in as.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// What is asked for under a key, where the policy may ask for one.
+    pub(super) fn print_of(&self, sql: &[u8]) -> Option<Print> {
+        self.asks_keys.then(|| print_of(self, sql))
     }
 
     /// Whom its use of caps is counted for.
@@ -179,6 +192,7 @@ impl Gate {
         let card = Arc::new(self.card(login, &caller, auth));
         let run = claims::run(claims.now()).map(Arc::new);
         let binds_asked = force.policy.looks_at_binds(&caller);
+        let asks_keys = force.policy.asks_keys(&caller);
         let rewrites = force.policy.rewrites(&caller);
         let to_pin = !force.policy.pins(&caller).is_empty();
         let sight = self.sight(&force, &caller, login.database);
@@ -201,6 +215,7 @@ impl Gate {
             path_changed: false,
             sight,
             binds_asked,
+            asks_keys,
             rewrites,
             to_pin,
             pinned: Vec::new(),
@@ -258,6 +273,7 @@ impl Gate {
             ),
             None => visitor.sight = self.sight(&force, &visitor.caller, &visitor.database),
         }
+        visitor.asks_keys = force.policy.asks_keys(&visitor.caller);
         visitor.kills = self.kills_of(&visitor.login(), &visitor.caller, force.policy.name());
         visitor.card = Arc::new(self.card(&visitor.login(), &visitor.caller, visitor.auth));
     }

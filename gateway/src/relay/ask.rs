@@ -138,7 +138,7 @@ impl Relay {
         Ok(())
     }
 
-    async fn server_turn(&mut self) -> Result<(), Broken> {
+    pub(super) async fn server_turn(&mut self) -> Result<(), Broken> {
         if self.server.ended && self.server.inbox.is_empty() {
             return Err(Broken::Io);
         }

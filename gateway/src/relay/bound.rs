@@ -1,14 +1,16 @@
-//! Runs a message that has bounds: the client waits, its answer is watched, and what goes too far is undone. It says
-//! nothing about the bounds; the gate does.
+//! Runs a message that has bounds or a key: the client waits, its answer is watched, what goes too far is undone, and what was
+//! done before is answered as it was. It says nothing about bounds and keys; the gate does.
 
 use super::{Broken, Relay};
 use crate::{
     gate::Ticket,
+    once::{Claimed, Shape, Tap, Unit},
     pg::cancel::cancel,
     relay::question::{Kind, PreparedNames},
 };
 use clyra_policy::ByName;
-use clyra_wire::{Completion, End, OwnAnswer, Refusal, Refused, error_response};
+use clyra_spec::Verb;
+use clyra_wire::{Answered, Completion, End, OwnAnswer, Refusal, Refused, error_response};
 
 impl Relay {
     /// Sends on a message that has bounds.
@@ -19,11 +21,15 @@ impl Relay {
         text: Option<&str>,
     ) -> Result<(), Broken> {
         self.settled().await?;
+        if ticket.is_keyed() && !self.claim_key(&mut ticket, kind).await? {
+            return Ok(());
+        }
         if let Some(error) = self.price(&mut ticket).await? {
-            self.not_sent(&ticket, error);
+            self.not_sent(&mut ticket, error);
             return Ok(());
         }
         if let Some(error) = self.stopped_meanwhile(&mut ticket) {
+            self.settle_key(&mut ticket, &End { skipped: true, ..End::default() });
             self.refuse(error);
             return Ok(());
         }
@@ -32,6 +38,52 @@ impl Relay {
         }
         self.allow(ticket, kind, text);
         Ok(())
+    }
+
+    /// Claims the key of a change, if it has one. True when the change goes on.
+    async fn claim_key(&mut self, ticket: &mut Ticket, kind: Kind) -> Result<bool, Broken> {
+        // The end of an earlier segment tells what is a part of this one.
+        while self.wire.awaits_ready() {
+            self.server_turn().await?;
+            self.hear_server()?;
+        }
+        let begun = |ticket: &Box<Ticket>| {
+            ticket.is_keyed() || ticket.known.facts.statements.iter().any(|one| one.verb == Verb::Begin)
+        };
+        let shape = if matches!(kind, Kind::Query) { Shape::Query } else { Shape::Portal };
+        let unit = Unit {
+            shape,
+            part: self.wire.status() != b'I' || self.wire.open_tickets().any(begun),
+            beside: self.wire.open_tickets().any(|ticket| ticket.holds_key()),
+        };
+        let Some(visitor) = self.visitor.as_mut() else { return Ok(false) };
+        match self.house.gate.claim(visitor, ticket, unit).await {
+            Claimed::Go => {
+                if ticket.holds_key() {
+                    self.tap = Some(Tap::new(shape));
+                }
+                return Ok(true);
+            }
+            Claimed::Refuse(error) => self.not_sent(ticket, error),
+            Claimed::Say(said) => {
+                let skipped = End { skipped: true, ..End::default() };
+                self.house.gate.settle(visitor, ticket, Some(&skipped));
+                match self.wire.answer(said) {
+                    Answered::Now(said) => self.client.outbox.extend_from_slice(&said),
+                    Answered::Tell(bytes) => self.server.outbox.extend_from_slice(&bytes),
+                    Answered::Later => {}
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// A change that holds its key has ended.
+    pub(super) fn settle_key(&mut self, ticket: &mut Ticket, end: &End) {
+        if ticket.holds_key() {
+            let answer = self.tap.take().and_then(Tap::answer);
+            ticket.settle_key(end, answer);
+        }
     }
 
     /// What the client reads where the kill switch was turned while the message waited.
@@ -69,7 +121,7 @@ impl Relay {
     /// Sends a message on under the watch of its bounds.
     async fn run_watched(
         &mut self,
-        ticket: Box<Ticket>,
+        mut ticket: Box<Ticket>,
         kind: Kind,
         text: Option<&str>,
     ) -> Result<(), Broken> {
@@ -78,7 +130,7 @@ impl Relay {
         if wrapped {
             let begun = self.ask_server("BEGIN").await?;
             if !begun.completed() || self.wire.status() != b'T' {
-                self.not_sent(&ticket, failed(&begun));
+                self.not_sent(&mut ticket, failed(&begun));
                 return Ok(());
             }
         }
@@ -124,9 +176,11 @@ impl Relay {
     }
 
     /// What was let pass is not sent on after all.
-    fn not_sent(&mut self, ticket: &Ticket, error: Vec<u8>) {
+    pub(super) fn not_sent(&mut self, ticket: &mut Ticket, error: Vec<u8>) {
+        let skipped = End { skipped: true, ..End::default() };
+        self.settle_key(ticket, &skipped);
         if let Some(visitor) = &self.visitor {
-            self.house.gate.settle(visitor, ticket, Some(&End { skipped: true, ..End::default() }));
+            self.house.gate.settle(visitor, ticket, Some(&skipped));
         }
         match self.wire.refuse(error) {
             Refused::Answer(answer) => self.client.outbox.extend_from_slice(&answer),

@@ -54,7 +54,7 @@ impl Relay {
         let (sqlstate, message, hint) = if self.wire.is_failed() {
             let message = "current transaction is aborted, commands ignored until end of transaction block";
             ("25P02", message.to_owned(), String::new())
-        } else if !Claims::NAMES.contains(&name) {
+        } else if name != KEY && !Claims::NAMES.contains(&name) {
             let allowed = Claims::NAMES.map(|name| format!("clyra.{name}")).join(", ");
             ("42704", format!("clyra: no claim `clyra.{name}`"), format!("allowed: {allowed}"))
         } else {
@@ -76,6 +76,17 @@ impl Relay {
             [head, data(value), complete(tag)].concat()
         };
         match own {
+            OwnSetting::Show { name } if &**name == KEY => {
+                row(&format!("clyra.{name}"), visitor.claims().key(), "SHOW")
+            }
+            OwnSetting::Set { name, value, said, .. } if &**name == KEY => {
+                visitor.claims().set_key(value.as_deref());
+                match said {
+                    Said::Set => complete("SET"),
+                    Said::Reset => complete("RESET"),
+                    Said::Function => row("set_config", visitor.claims().key(), "SELECT 1"),
+                }
+            }
             OwnSetting::Show { name } => {
                 let value = visitor.claims().now().shown(name).unwrap_or_default();
                 row(&format!("clyra.{name}"), &value, "SHOW")
@@ -154,5 +165,7 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag], &length[..], body].concat()
 }
 
+/// The setting that is no claim: a key for the next change.
+const KEY: &str = "idempotency_key";
 /// `text` in every version of PostgreSQL's catalog.
 const TEXT_OID: u8 = 25;

@@ -77,6 +77,8 @@ struct Relay {
     tainted: bool,
     /// It hears the bell of the switch.
     hearing: Option<Hearing>,
+    /// What is kept of the answer to a change under a key.
+    tap: Option<crate::once::Tap>,
     /// Its place among the clients, while it lasts.
     _seat: Seat,
 }
@@ -157,6 +159,7 @@ impl Relay {
             leaving: None,
             tainted: false,
             hearing: None,
+            tap: None,
             _seat: opened.seat,
         }
     }

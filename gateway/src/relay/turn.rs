@@ -94,7 +94,12 @@ impl Relay {
             match self.wire.server(&self.server.inbox).map_err(Broken::Wire)? {
                 Heard::More if self.server.ended => break self.server.inbox.clear(),
                 Heard::More => break,
-                Heard::Forward(bytes) => self.server.hand(bytes, &mut self.client),
+                Heard::Forward(bytes) => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.hear(self.server.inbox.get(..bytes).unwrap_or_default());
+                    }
+                    self.server.hand(bytes, &mut self.client);
+                }
                 Heard::Drop(bytes) => self.server.inbox.advance(bytes),
                 Heard::Tell(told) => self.server.outbox.extend_from_slice(&told),
                 Heard::Replace(bytes, answer) => {
@@ -146,7 +151,8 @@ impl Relay {
         while let Some((known, types)) = self.wire.described() {
             known.types.store(Some(Arc::new(types)));
         }
-        while let Some((ticket, end)) = self.wire.ended() {
+        while let Some((mut ticket, end)) = self.wire.ended() {
+            self.settle_key(&mut ticket, &end);
             self.open_bytes = self.open_bytes.saturating_sub(ticket.bytes_in);
             self.follow_names(&ticket, &end);
             self.follow_claims(&ticket, &end);

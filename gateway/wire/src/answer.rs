@@ -25,6 +25,15 @@ pub fn fatal_response(refusal: &Refusal<'_>) -> Vec<u8> {
     response("FATAL", refusal)
 }
 
+/// `NoticeResponse` with severity NOTICE.
+pub fn notice_response(notice: &Refusal<'_>) -> Vec<u8> {
+    let mut said = response("NOTICE", notice);
+    if let Some(tag) = said.first_mut() {
+        *tag = b'N';
+    }
+    said
+}
+
 /// `CommandComplete` with a command tag such as `SET`.
 pub fn command_complete(tag: &str) -> Vec<u8> {
     let mut body = tag.as_bytes().to_vec();

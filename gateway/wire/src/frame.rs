@@ -29,7 +29,7 @@ pub(crate) fn body(bytes: &[u8], head: Head) -> Option<&[u8]> {
 }
 
 /// Splits a NUL-terminated string off the front of `bytes`.
-pub(crate) fn cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == 0)?;
     Some((bytes.get(..end)?, bytes.get(end + 1..)?))
 }

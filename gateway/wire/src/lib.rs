@@ -33,9 +33,10 @@ mod frontend;
 mod session;
 mod startup;
 
-pub use answer::{Refusal, command_complete, error_response, fatal_response, ready_for_query};
+pub use answer::{Refusal, command_complete, error_response, fatal_response, notice_response, ready_for_query};
 pub use bind::{BoundValue, bound_values, values};
 pub use error::WireError;
+pub use frame::cstr;
 pub use session::{
     Answered, Ask, Completion, End, Far, Heard, OwnAnswer, OwnError, OwnQuestion, Prelude, Refer, Refused,
     Session, Step,

@@ -5,13 +5,16 @@
 //! [`Guard::charge`](crate::guard::Guard::charge), and a place in the gateway's `duty` room.
 
 mod cap;
+mod once;
 mod unseen;
 
 pub use cap::{Cap, Limit, Per, Unit};
+pub use once::{Once, is_key};
 pub(crate) use unseen::{cannot_undo, finding};
 
-use crate::StatementFacts;
 use crate::detail::{Answer, Plan, Written};
+use crate::guard::may_write;
+use crate::{StatementFacts, Verbs};
 use clyra_spec::Verb;
 use std::sync::Arc;
 
@@ -44,6 +47,8 @@ pub enum Charge {
     },
     /// What the statements use is taken from a budget that others use, too.
     Velocity(Arc<Cap>),
+    /// Each of the statements is one change, known by a key: asked for again, it is not done again.
+    Once(Arc<Once>),
 }
 
 /// Which statements of a message, by their place in it.
@@ -72,7 +77,7 @@ impl Charge {
     pub(crate) fn undoes(&self) -> bool {
         match self {
             Self::RowsWritten(_) | Self::RowsReturned(_) => true,
-            Self::Cost { .. } => false,
+            Self::Cost { .. } | Self::Once(_) => false,
             Self::Velocity(cap) => cap.of != Unit::Statements,
         }
     }
@@ -83,6 +88,8 @@ impl Charge {
         match self {
             _ if statement.verb == Verb::Empty => false,
             Self::Velocity(cap) if cap.of == Unit::Statements => true,
+            // What is only prepared changes nothing yet; an EXECUTE brings the body with it.
+            Self::Once(_) => (statement.prepares.is_none() || runs) && changes(statement),
             // What a PREPARE keeps for later is counted when it runs; its EXECUTE brings the body with it.
             _ if statement.executes.is_some() || (statement.prepares.is_some() && !runs) => false,
             Self::RowsWritten(_) => details.written == Written::Counted,
@@ -94,6 +101,14 @@ impl Charge {
             },
         }
     }
+}
+
+/// It may change something that others see; what is about the session alone, or its transaction, does not.
+fn changes(statement: &StatementFacts) -> bool {
+    let session: Verbs = [Verb::Set, Verb::Discard, Verb::Listen, Verb::Begin, Verb::Commit, Verb::Rollback]
+        .into_iter()
+        .collect();
+    statement.verbs.strongest_beyond(session).is_some() && may_write(statement)
 }
 
 fn returns(statement: &StatementFacts) -> bool {

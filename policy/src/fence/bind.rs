@@ -73,7 +73,9 @@ impl Policy {
     /// Whether any rule for this caller looks at values that come at Bind.
     pub fn looks_at_binds(&self, caller: &Caller) -> bool {
         let caller = self.known(caller);
-        self.rules_of(&caller).any(|rule| rule.guard.fence().is_some()) || self.asks_plans(&caller)
+        self.rules_of(&caller).any(|rule| rule.guard.fence().is_some())
+            || self.asks_plans(&caller)
+            || self.asks_keys(&caller)
     }
 
     /// Whether any rule for this caller bounds what a plan costs.
@@ -81,6 +83,13 @@ impl Policy {
         let caller = self.known(caller);
         self.has_duties
             && self.rules_of(&caller).any(|rule| matches!(rule.guard.charge(), Some(Charge::Cost { .. })))
+    }
+
+    /// Whether any rule for this caller may ask for a key.
+    pub fn asks_keys(&self, caller: &Caller) -> bool {
+        let caller = self.known(caller);
+        self.has_duties
+            && self.rules_of(&caller).any(|rule| matches!(rule.guard.charge(), Some(Charge::Once(_))))
     }
 
     /// Whether any statement of a message has a parameter.

@@ -9,6 +9,7 @@ mod tenant;
 mod window;
 
 pub(crate) use names::hidden;
+pub(crate) use read_only::may_write;
 pub(crate) use session::{is_core, is_core_name, locked};
 pub(crate) use window::{Consent, DAYS, Window};
 

@@ -16,6 +16,11 @@ pub(super) fn read_only(functions: &[TablePattern], statement: &StatementFacts) 
     })
 }
 
+/// Whether the statement may do more than read.
+pub(crate) fn may_write(statement: &StatementFacts) -> bool {
+    statement.is_opaque() || writes(&[], statement).is_some()
+}
+
 fn writes(functions: &[TablePattern], statement: &StatementFacts) -> Option<(&'static str, String)> {
     if let Some(verb) = statement.verbs.strongest_beyond(reading()) {
         return Some(("not_read_only", loud(verb.as_str())));

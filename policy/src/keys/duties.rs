@@ -1,10 +1,11 @@
-//! Reads the guards that are settled at run time: bounds of rows and cost, and velocity caps; it never counts.
+//! Reads the guards that are settled at run time: bounds of rows and cost, velocity caps and keys; it never counts.
 
-use crate::duty::{Cap, Charge, Limit, Per, Unit};
+use crate::duty::{Cap, Charge, Limit, Once, Per, Unit};
 use crate::file::fields::{Fault, Fields, number, text, word};
 use crate::file::yaml::{Spot, Yaml};
 use crate::guard::Guard;
 use clyra_spec::limits::WHOLE_NUMBER_MAX;
+use std::ops::RangeInclusive;
 
 /// Reads the value of one of these keys.
 pub(super) fn charge(key: &str, value: &Spot<Yaml>) -> Result<Guard, Fault> {
@@ -12,6 +13,7 @@ pub(super) fn charge(key: &str, value: &Spot<Yaml>) -> Result<Guard, Fault> {
         "max_rows_written" => number(value, WHOLE_NUMBER_MAX).map(Charge::RowsWritten),
         "max_rows_returned" => number(value, WHOLE_NUMBER_MAX).map(Charge::RowsReturned),
         "max_cost" => cost(value),
+        "idempotency" => once(value),
         _ => velocity(value),
     }
     .map(Guard::Charge)
@@ -26,6 +28,23 @@ fn cost(value: &Spot<Yaml>) -> Result<Charge, Fault> {
     let words = [("allow", true), ("deny", false)];
     let unexplained = fields.optional("unexplained", |value| word(value, "answer", &words))?.unwrap_or(false);
     Ok(Charge::Cost { max: fields.required("max", |value| number(value, WHOLE_NUMBER_MAX))?, unexplained })
+}
+
+/// `required`, `optional`, or `{key, ttl?, in_flight_wait?}`.
+fn once(value: &Spot<Yaml>) -> Result<Charge, Fault> {
+    let words = [("required", true), ("optional", false)];
+    let plain = |required| Once { required, ttl_us: TTL_US, wait_us: WAIT_US };
+    if !matches!(value.value, Yaml::Map(_)) {
+        return word(value, "answer", &words).map(|required| Charge::Once(plain(required).into()));
+    }
+    let fields = Fields::new(value, &["key", "ttl", "in_flight_wait"])?;
+    let required = fields.required("key", |value| word(value, "answer", &words))?;
+    let allowed = "like `24h`, in m, h or d, from 1h to 30d";
+    let ttl = fields.optional("ttl", |value| lasting(value, TTL_US_MIN..=TTL_US_MAX, allowed))?;
+    let allowed = "like `50ms` or `2s`, at most 60s";
+    let wait = fields.optional("in_flight_wait", |value| lasting(value, 0..=WAIT_US_MAX, allowed))?;
+    let (ttl_us, wait_us) = (ttl.unwrap_or(TTL_US), wait.unwrap_or(WAIT_US));
+    Ok(Charge::Once(Once { required, ttl_us, wait_us }.into()))
 }
 
 /// `{per, of, rate}` or `{per, of, budget}`.
@@ -76,6 +95,17 @@ fn budget(value: &Spot<Yaml>) -> Result<Limit, Fault> {
     read().ok_or_else(|| Fault::at(value, format!("`{told}` is no budget; allowed: {allowed}")))
 }
 
+/// A time within bounds, microseconds.
+fn lasting(value: &Spot<Yaml>, within: RangeInclusive<u64>, allowed: &str) -> Result<u64, Fault> {
+    let told = text(value)?;
+    let us = match told.strip_suffix("ms") {
+        Some(digits) => amount(digits).and_then(|ms| ms.checked_mul(1_000)),
+        None => span(told),
+    };
+    us.filter(|us| within.contains(us))
+        .ok_or_else(|| Fault::at(value, format!("`{told}` is no time for it; allowed: {allowed}")))
+}
+
 fn amount(digits: &str) -> Option<u64> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|most| plain && (1..=WHOLE_NUMBER_MAX).contains(most))
@@ -98,3 +128,10 @@ pub(super) fn span(told: &str) -> Option<u64> {
 const RATE_MAX: u64 = 1_000_000;
 /// The longest window: what is spent in it is remembered as long.
 const WINDOW_US_MAX: u64 = 31 * 86_400_000_000;
+/// How long a key is remembered: where nothing is said, at least, and at most.
+const TTL_US: u64 = 86_400_000_000;
+const TTL_US_MIN: u64 = 3_600_000_000;
+const TTL_US_MAX: u64 = 30 * TTL_US;
+/// How long the same change waits for the first: where nothing is said, and at most.
+const WAIT_US: u64 = 50_000;
+const WAIT_US_MAX: u64 = 60_000_000;

@@ -22,7 +22,7 @@ use fence::fence;
 use window::{changes, window};
 
 /// Keys of guards: exactly one of them stands in a rule.
-pub(crate) const GUARDS: [&str; 24] = [
+pub(crate) const GUARDS: [&str; 25] = [
     "deny_verbs",
     "allow_verbs",
     "require_where",
@@ -47,6 +47,7 @@ pub(crate) const GUARDS: [&str; 24] = [
     "max_rows_returned",
     "max_cost",
     "velocity",
+    "idempotency",
 ];
 
 /// Reads the one guard of a rule.
@@ -84,7 +85,9 @@ pub(crate) fn guard(value: &Spot<Yaml>, fields: &Fields<'_>) -> Result<Guard, Fa
         "require_intent" => require_intent(value),
         "require_approval" => require_approval(value).map(Guard::RequireApproval),
         "tenant_fence" => fence(value),
-        "max_rows_written" | "max_rows_returned" | "max_cost" | "velocity" => charge(&key.value, value),
+        "max_rows_written" | "max_rows_returned" | "max_cost" | "velocity" | "idempotency" => {
+            charge(&key.value, value)
+        }
         "single_statement" => only_true(value).map(|()| Guard::SingleStatement),
         _ => session_lock(value),
     })

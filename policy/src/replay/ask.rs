@@ -230,6 +230,8 @@ impl One<'_> {
             Charge::RowsReturned(max) => over(*max, "too_many_rows_returned"),
             Charge::Cost { .. } if !about => Answer::Silent,
             Charge::Cost { .. } => Answer::Unknown("costs are not recorded"),
+            Charge::Once(_) if !about => Answer::Silent,
+            Charge::Once(_) => Answer::Unknown("keys are not recorded"),
             Charge::Velocity(_) if !about => Answer::Silent,
             Charge::Velocity(_) => Answer::Unknown("what was used before is not counted again"),
         }

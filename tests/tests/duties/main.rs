@@ -6,6 +6,7 @@ mod caps;
 mod clients;
 mod cost;
 mod kills;
+mod keys;
 mod rows;
 
 use clyra_tests::{House, receipts};

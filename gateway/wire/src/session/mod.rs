@@ -319,6 +319,11 @@ impl<P: Clone, T> Session<P, T> {
         self.server_left.0 == 0
     }
 
+    /// Something sent on ends with `ReadyForQuery`, which has not come.
+    pub fn awaits_ready(&self) -> bool {
+        self.expects.iter().any(Expect::ends_ready)
+    }
+
     /// Statement text reads as PostgreSQL reads it by default: standard strings, and UTF-8 where not plain ASCII.
     pub fn reads_as_default(&self, sql: &[u8]) -> bool {
         self.strings_standard && (self.encoding_utf8 || sql.is_ascii())
