@@ -50,7 +50,7 @@ impl Fence {
         for change in &reading.changes {
             steps.push(match proof.change(change) {
                 Err(breach) => Step::doubt(&change.table.dotted(), &breach),
-                Ok(()) => Step::holds(&change.table, change.at, "writes no row of another tenant".to_owned()),
+                Ok(()) => Step::holds(&change.table, change.at, "gives no row to another tenant".to_owned()),
             });
         }
         for block in &reading.blocks {
