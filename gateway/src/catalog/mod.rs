@@ -199,6 +199,11 @@ impl Place {
         true
     }
 
+    /// The last look at the database did not fail, so that another one may tell more.
+    pub(crate) fn answers(&self) -> bool {
+        self.failed.load().is_none()
+    }
+
     /// Something was changed that somebody may have to know soon.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();

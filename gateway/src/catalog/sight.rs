@@ -147,7 +147,7 @@ impl Sight {
 
     /// Whether it waits for what is lacking.
     pub(crate) fn waits(&self) -> bool {
-        self.guarded && self.place.is_live
+        self.guarded && self.place.is_live && self.place.answers()
     }
 
     /// What is lacking did not come.

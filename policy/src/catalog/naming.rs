@@ -207,6 +207,10 @@ fn changed(statement: &StatementFacts) -> Option<Changed> {
     if statement.is_opaque() {
         return Some(Changed::Anything);
     }
+    // What another session has prepared to commit may be anything.
+    if statement.verb == Verb::Commit && statement.text().is_none_or(mentions_prepared) {
+        return Some(Changed::Anything);
+    }
     if !defines(statement.verb) {
         // A function does it, or a statement that is only prepared here.
         let hidden = Verb::ALL.into_iter().any(|verb| defines(verb) && statement.verbs.contains(verb));
@@ -236,6 +240,10 @@ fn changed(statement: &StatementFacts) -> Option<Changed> {
         }
         _ => Some(Changed::Anything),
     }
+}
+
+fn mentions_prepared(text: &str) -> bool {
+    text.as_bytes().windows(PREPARED.len()).any(|part| part.eq_ignore_ascii_case(PREPARED))
 }
 
 /// The words of a text, as the server folds them; quoted ones as they stand.
@@ -306,6 +314,8 @@ const PREFIXES: [&str; 12] = [
     "constraint",
     "event",
 ];
+/// The word in `COMMIT PREPARED`.
+const PREPARED: &[u8] = b"prepared";
 /// What a refused client reads while nobody knows what the database defines.
 const OUTDATED: &str = "a name of a database whose catalog is missing or too old";
 
@@ -343,9 +353,13 @@ mod tests {
         {
             assert_eq!(of(sql), None, "{sql}");
         }
-        for sql in
-            ["create schema s", "drop schema s", "do $$ begin end $$", "create operator === (function = f)"]
-        {
+        for sql in [
+            "commit prepared 'x'",
+            "create schema s",
+            "drop schema s",
+            "do $$ begin end $$",
+            "create operator === (function = f)",
+        ] {
             assert_eq!(of(sql), Some(Changed::Anything), "{sql}");
         }
         assert_eq!(
