@@ -80,16 +80,21 @@ impl Gate {
             if unit.beside {
                 let hint = "send a Sync after a change with a key";
                 let breach = of("key_on_part", "ZC005", "a change beside one with a key", hint);
-                return self.speak(ticket, at, &duty, breach);
+                return self.speak(ticket, at, &duty, &breach);
             }
             if !once.required {
                 return Claimed::Go;
             }
             let hint = "give it a key: `/*idempotency_key='…'*/` at the statement's end, or SET clyra.idempotency_key before it";
-            return self.speak(ticket, at, &duty, of("key_missing", "ZC001", "a change without a key", hint));
+            return self.speak(
+                ticket,
+                at,
+                &duty,
+                &of("key_missing", "ZC001", "a change without a key", hint),
+            );
         };
         if let Some(breach) = malformed(ticket, unit, &key) {
-            return self.speak(ticket, at, &duty, breach);
+            return self.speak(ticket, at, &duty, &breach);
         }
         let Some(print) = ticket.known.print else {
             let hint = "send values of at most 4 MiB in all with a key";
@@ -97,7 +102,7 @@ impl Gate {
                 ticket,
                 at,
                 &duty,
-                of("key_unbound", "ZC005", "a change too long for its key", hint),
+                &of("key_unbound", "ZC005", "a change too long for its key", hint),
             );
         };
         let wish = Wish {
@@ -120,17 +125,17 @@ impl Gate {
                     ticket.decision.breach(&duty, &replayed());
                     Claimed::Say([told(&receipt.to_string()), answer.said.to_vec()].concat())
                 }
-                Some(_) => self.speak(ticket, at, &duty, replayed()),
+                Some(_) => self.speak(ticket, at, &duty, &replayed()),
                 None => {
                     let what = format!("a change that was made before under its key, with receipt {receipt}");
                     let hint = "it is not made again; what was answered then is not kept";
-                    self.speak(ticket, at, &duty, of("key_applied", "ZC004", &what, hint))
+                    self.speak(ticket, at, &duty, &of("key_applied", "ZC004", &what, hint))
                 }
             },
-            Ok(other) => self.speak(ticket, at, &duty, spoken(&other)),
+            Ok(other) => self.speak(ticket, at, &duty, &spoken(&other)),
             Err(error) => {
                 let what = format!("a change whose key cannot be kept: {error}");
-                self.speak(ticket, at, &duty, of("key_not_kept", "ZC020", &what, "retry with the same key"))
+                self.speak(ticket, at, &duty, &of("key_not_kept", "ZC020", &what, "retry with the same key"))
             }
         }
     }
@@ -156,12 +161,12 @@ impl Gate {
     }
 
     /// The rule speaks: a refusal where it is enforced, else a word in the receipt.
-    fn speak(&self, ticket: &mut Ticket, at: usize, duty: &Duty, breach: Breach) -> Claimed {
+    fn speak(&self, ticket: &mut Ticket, at: usize, duty: &Duty, breach: &Breach) -> Claimed {
         if duty.enforced {
-            return Claimed::Refuse(self.too_far(ticket, 0, at, &breach));
+            return Claimed::Refuse(self.too_far(ticket, 0, at, breach));
         }
         self.metrics.spoke(&duty.rule, breach.verdict, false);
-        ticket.decision.breach(duty, &breach);
+        ticket.decision.breach(duty, breach);
         Claimed::Go
     }
 

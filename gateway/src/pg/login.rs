@@ -200,36 +200,9 @@ async fn start(
     let application: String = Claims::label(application.unwrap_or_default()).into();
     let database = startup.parameter("database").filter(|name| !name.is_empty()).unwrap_or(user);
     let login = Login { user, database, application: &application, tenant: None };
-    if let Some(why) = house.gate.turns_away(&login, &proof) {
-        return Err(words(
-            "28000",
-            "clyra: the policy cannot say who this caller is",
-            &why,
-            "connect with the certificate or token that the policy's `callers:` asks for",
-        ));
-    }
-    if let Some(told) = house.gate.refuses_to_begin(&login, &proof, &startup.every_setting()) {
-        return Err(words(told.sqlstate, &told.message, &told.detail, &told.hint));
-    }
     let claims = SessionClaims::of_settings(&settings);
-    let run = crate::claims::run(claims.now());
-    if house.gate.disconnects(&login, &proof, run.as_ref().map(|run| &*run.run_id)) {
-        return Err(words(
-            "ZC100",
-            "clyra: the kill switch refuses connections",
-            "Rule: kill; reason: disconnect.",
-            "connect again once the switch is released",
-        ));
-    }
     let replication = startup.parameter("replication").is_some_and(replicates);
-    if replication && !house.gate.lets_replicate(&login, &proof) {
-        return Err(words(
-            "42501",
-            "clyra: the policy lets no replication connection of this caller pass",
-            "a replication stream carries no statements that could be judged",
-            "say `replication: allow` for the caller in the policy, or connect to the server itself",
-        ));
-    }
+    may_begin(house, startup, &login, &proof, &claims)?;
     let (Reached { server, heard }, pooled) = way(house, asking, replication).await?;
     Ok(Some(Opened {
         server,
@@ -245,6 +218,46 @@ async fn start(
         replication,
         seat,
     }))
+}
+
+/// Whether the policy and the kill switch let a session of this login begin.
+fn may_begin(
+    house: &House,
+    startup: &Startup,
+    login: &Login<'_>,
+    proof: &Arc<Proof>,
+    claims: &SessionClaims,
+) -> Result<(), Refused> {
+    if let Some(why) = house.gate.turns_away(login, proof) {
+        return Err(words(
+            "28000",
+            "clyra: the policy cannot say who this caller is",
+            &why,
+            "connect with the certificate or token that the policy's `callers:` asks for",
+        ));
+    }
+    if let Some(told) = house.gate.refuses_to_begin(login, proof, &startup.every_setting()) {
+        return Err(words(told.sqlstate, &told.message, &told.detail, &told.hint));
+    }
+    let run = crate::claims::run(claims.now());
+    if house.gate.disconnects(login, proof, run.as_ref().map(|run| &*run.run_id)) {
+        return Err(words(
+            "ZC100",
+            "clyra: the kill switch refuses connections",
+            "Rule: kill; reason: disconnect.",
+            "connect again once the switch is released",
+        ));
+    }
+    let replication = startup.parameter("replication").is_some_and(replicates);
+    if replication && !house.gate.lets_replicate(login, proof) {
+        return Err(words(
+            "42501",
+            "clyra: the policy lets no replication connection of this caller pass",
+            "a replication stream carries no statements that could be judged",
+            "say `replication: allow` for the caller in the policy, or connect to the server itself",
+        ));
+    }
+    Ok(())
 }
 
 /// The way to the server, as the house and the client want it.

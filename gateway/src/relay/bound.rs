@@ -6,7 +6,7 @@ use crate::{
     gate::Ticket,
     once::{Claimed, Shape, Tap, Unit},
     pg::cancel::cancel,
-    relay::question::{Kind, PreparedNames},
+    relay::ask::{Kind, PreparedNames},
 };
 use clyra_policy::ByName;
 use clyra_spec::Verb;
@@ -47,13 +47,13 @@ impl Relay {
             self.server_turn().await?;
             self.hear_server()?;
         }
-        let begun = |ticket: &Box<Ticket>| {
+        let begun = |ticket: &Ticket| {
             ticket.is_keyed() || ticket.known.facts.statements.iter().any(|one| one.verb == Verb::Begin)
         };
         let shape = if matches!(kind, Kind::Query) { Shape::Query } else { Shape::Portal };
         let unit = Unit {
             shape,
-            part: self.wire.status() != b'I' || self.wire.open_tickets().any(begun),
+            part: self.wire.status() != b'I' || self.wire.open_tickets().any(|ticket| begun(ticket)),
             beside: self.wire.open_tickets().any(|ticket| ticket.holds_key()),
         };
         let Some(visitor) = self.visitor.as_mut() else { return Ok(false) };

@@ -5,7 +5,7 @@ use super::Relay;
 use crate::{
     claims::Change,
     gate::Ticket,
-    relay::question::{Kind, Question},
+    relay::ask::{Kind, Question},
 };
 use clyra_policy::{Claims, OwnSetting, Said, Setting};
 use clyra_spec::Verb;

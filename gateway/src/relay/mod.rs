@@ -8,7 +8,6 @@ mod claim;
 mod names;
 mod pin;
 mod pooled;
-mod question;
 mod stop;
 mod turn;
 

@@ -3,7 +3,7 @@
 
 use super::{
     Broken, Relay,
-    question::{PreparedNames, Question},
+    ask::{PreparedNames, Question},
 };
 use crate::catalog::{Lack, Stamp};
 use clyra_policy::{Facts, Setting, Standing, StatementFacts};

@@ -8,7 +8,7 @@ use crate::{
     gate::{Known, Ticket},
     login::Denied,
     pool::{Backend, Held, Keeps, Kept, NotServed, Place, Pool, Wanted, keeps},
-    relay::question::Kind,
+    relay::ask::Kind,
     settings::{Lease, PoolState},
     socket::Side,
 };

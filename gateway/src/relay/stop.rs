@@ -1,7 +1,7 @@
 //! Carries out the kill switch against what is on its way: cancels what runs and insists, breaks off copies, aborts open
 //! transactions, ends connections. It never trusts that a closed socket stops a statement, and decides nothing.
 
-use super::{Broken, Relay, question::PreparedNames};
+use super::{Broken, Relay, ask::PreparedNames};
 use crate::{
     gate::Gate,
     pg::cancel::{cancel, terminate},

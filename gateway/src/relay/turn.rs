@@ -1,7 +1,7 @@
 //! One turn of a session: what was read is dealt with as the wire session says, what is to be told is written, what ended
 //! is settled. It judges nothing, and however a session ends, it leaves nothing open.
 
-use super::{Broken, Relay, question::question, stop::stirred};
+use super::{Broken, Relay, ask::question, stop::stirred};
 use crate::gate::{Arrival, Passage, Ticket};
 use bytes::Buf;
 use clyra_policy::{Facts, StatementFacts};
