@@ -328,7 +328,6 @@ rules:
             "merge into users u using products p on p.id = u.id when matched then delete",
             "select * from users; select * from users",
             "select * from unknown, users",
-            "truncate users",
         ] {
             assert_eq!(rewritten(sql), None, "{sql}");
         }
