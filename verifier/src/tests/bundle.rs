@@ -33,7 +33,7 @@ fn the_summary_is_counted_from_the_entries() {
     assert_eq!((summary.streams.len(), summary.streams[1].receipts), (2, 3));
     let told: Value = serde_json::from_str(&report.to_json()).unwrap();
     assert_eq!(told["outcome"], "PASS");
-    assert_eq!(told["checks"].as_array().unwrap().len(), 18);
+    assert_eq!(told["checks"].as_array().unwrap().len(), 19);
     assert_eq!(told["summary"]["log_size"], log.entries.len());
     assert!(report.to_string().ends_with("\nPASS"));
 }
