@@ -2,11 +2,13 @@
 //! joins without a condition; it never judges, and it never looks at what stands in other statements.
 
 mod answer;
+mod behind;
 mod cross;
 mod own;
 mod runs;
 
 pub(crate) use answer::{answer, fetch};
+pub(crate) use behind::behind;
 pub(crate) use cross::unjoined;
 pub(crate) use own::own;
 pub use own::{OwnSetting, Said};

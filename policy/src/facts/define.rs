@@ -1,13 +1,14 @@
 //! Reads statements that define structure and rights: their verbs, tables and inner queries; unknown kinds stop it.
 
-use super::gather::{Gather, OUTSIDE, Stop, all_of, beside, dotted, name_of_parts};
+use super::gather::{Gather, OUTSIDE, Stop, all_of, beside, dotted};
 use super::query::{created, drain, visit_all, write};
 use super::utility::{later, read, statement as any_statement, write_parts};
 use super::{Setting, session, shape};
+use crate::detail;
 use clyra_spec::Verb;
 use pg_raw_parse::nodes::{
-    ColumnDef, Constraint, CreateFunctionStmt, CreateOpClassItem, CreateStmt, DefElem, DropStmt, GrantStmt,
-    IndexStmt, PartitionBoundSpec, RangeVar, RenameStmt,
+    ColumnDef, Constraint, CreateFunctionStmt, CreateStmt, DefElem, DropStmt, GrantStmt, IndexStmt,
+    PartitionBoundSpec, RangeVar, RenameStmt,
 };
 use pg_raw_parse::raw::{GrantTargetType, ObjectType, PublicationObjSpecType};
 use pg_raw_parse::{Node, list::CastNodeList, list::NodeList};
@@ -16,7 +17,7 @@ use pg_raw_parse::{Node, list::CastNodeList, list::NodeList};
 pub(super) fn statement<'a>(gather: &mut Gather<'a>, node: Node<'a>) -> Result<(), Stop> {
     let verb = verb_of(node).ok_or(Stop::Unknown("statement"))?;
     gather.note(verb);
-    code_behind(gather, node);
+    detail::behind(node).into_iter().for_each(|name| gather.functions.add(name));
     match node {
         Node::CreateStmt(create) => table(gather, create),
         Node::IndexStmt(create) => index(gather, create),
@@ -229,56 +230,6 @@ fn create_function<'a>(gather: &mut Gather<'a>, create: &'a CreateFunctionStmt) 
     text_body(gather, create.options());
     body(gather, create.sql_body())
 }
-
-/// Functions that an operator, aggregate, type, cast and the like will call: using it is calling them.
-fn code_behind(gather: &mut Gather<'_>, node: Node<'_>) {
-    let mut calls = |name: String| gather.functions.add(name);
-    let options = match node {
-        Node::DefineStmt(define) => define.definition(),
-        Node::CreateRangeStmt(range) => range.params(),
-        Node::CreateCastStmt(cast) => {
-            return cast.func().into_iter().for_each(|one| calls(name_of_parts(one.objname().iter())));
-        }
-        Node::CreateConversionStmt(one) => return calls(name_of_parts(one.func_name().iter())),
-        Node::CreateOpClassStmt(class) => {
-            let names = class.items().iter().filter(|item| item.itemtype == FUNCTION_ITEM);
-            let names = names.filter_map(CreateOpClassItem::name);
-            return names.for_each(|one| calls(name_of_parts(one.objname().iter())));
-        }
-        Node::CreateTransformStmt(one) => {
-            let both = [one.fromsql(), one.tosql()].into_iter().flatten();
-            return both.for_each(|one| calls(name_of_parts(one.objname().iter())));
-        }
-        _ => return,
-    };
-    for option in options {
-        if let (Some(name), Node::TypeName(named)) = (option.defname(), option.arg())
-            && !TYPES_IN_OPTIONS.contains(&name)
-        {
-            calls(name_of_parts(named.names().iter().map(Node::String)));
-        }
-    }
-}
-
-/// Options of `CREATE OPERATOR`, `AGGREGATE` and `TYPE` that name a type, or an operator.
-const TYPES_IN_OPTIONS: [&str; 14] = [
-    "basetype",
-    "stype",
-    "mstype",
-    "stype1",
-    "leftarg",
-    "rightarg",
-    "element",
-    "subtype",
-    "like",
-    "sortop",
-    "commutator",
-    "negator",
-    "subtype_opclass",
-    "collation",
-];
-/// `OPCLASS_ITEM_FUNCTION` of the grammar.
-const FUNCTION_ITEM: i32 = 2;
 
 /// A body that stands in a text: SQL is read for what it touches, any other language counts as unread.
 fn text_body(gather: &mut Gather<'_>, options: &CastNodeList<DefElem>) {

@@ -223,7 +223,7 @@ pub(super) fn beside(table: &RangeVar, name: &str) -> String {
 }
 
 /// The last two parts of a dotted name.
-pub(super) fn name_of_parts<'n>(parts: impl DoubleEndedIterator<Item = Node<'n>>) -> String {
+pub(crate) fn name_of_parts<'n>(parts: impl DoubleEndedIterator<Item = Node<'n>>) -> String {
     let mut last: Vec<&str> = parts.rev().filter_map(Node::as_str).take(2).collect();
     last.reverse();
     join(last.into_iter())

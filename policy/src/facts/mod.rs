@@ -14,7 +14,7 @@ mod shape;
 mod utility;
 
 pub use filter::Filter;
-pub(crate) use gather::dotted;
+pub(crate) use gather::{dotted, name_of_parts};
 pub use session::SettingValue;
 pub(crate) use shape::pieces;
 

@@ -24,9 +24,10 @@ use serde::Serialize;
 pub const SCHEMA: &str = include_str!("../../schema/policy.schema.json");
 
 /// Policies to begin with: name, file, and its file of cases.
-pub const PACKS: [(&str, &str, &str); 7] = [
+pub const PACKS: [(&str, &str, &str); 8] = [
     ("starter", Policy::STARTER, include_str!("../../packs/starter.cases.yaml")),
     ("baseline", include_str!("../../packs/baseline.yaml"), include_str!("../../packs/baseline.cases.yaml")),
+    ("app", include_str!("../../packs/app.yaml"), include_str!("../../packs/app.cases.yaml")),
     ("dbt", include_str!("../../packs/dbt.yaml"), include_str!("../../packs/dbt.cases.yaml")),
     (
         "agents-read-only",
