@@ -40,8 +40,8 @@ async fn nothing_acknowledged_is_lost_whenever_it_is_killed() {
     let log = data.join("log");
     let (code, first, said) = doubt(&["log", log.to_str().unwrap(), "--trust", trust.to_str().unwrap()]);
     assert_eq!((code, &*first), (Some(0), ""), "{said:#}");
-    let (told, switches) = (gateway.next_seq - 1, &said["summary"]["counts"]["switch"]);
-    assert_eq!(*switches, told, "every entry once: {said:#}");
+    let (told, policies) = (gateway.next_seq - 1, &said["summary"]["counts"]["policy"]);
+    assert_eq!(*policies, told, "every entry once: {said:#}");
     assert!(
         told > u64::from(rounds) && gateway.acked == told,
         "{told} entries, {} acknowledged",
@@ -90,9 +90,9 @@ impl Gateway {
         let seq = self.next_seq;
         self.next_seq += 1;
         let entry: Value = json!({
-            "at": AT, "by": "ada", "id": format!("01936a5e-1111-7000-8000-{seq:012x}"), "kind": "switch",
-            "level": "observe", "maker": self.key.id(), "reason": "drill", "scope": "global",
-            "stream": {"epoch": 1, "gateway": "gw-1", "seq": seq}, "v": 1,
+            "at": AT, "digest": format!("sha256:{seq:064x}"), "id": format!("01936a5e-1111-7000-8000-{seq:012x}"),
+            "kind": "policy", "maker": self.key.id(), "mode": "enforce", "name": "shop", "reason": "reload",
+            "stream": {"epoch": 1, "gateway": "gw-1", "seq": seq}, "v": 1, "version": seq,
         });
         canonical::to_vec(&entry).unwrap()
     }
