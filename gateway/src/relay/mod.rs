@@ -6,7 +6,6 @@ mod ask;
 mod bound;
 mod claim;
 mod names;
-mod pin;
 mod pooled;
 mod stop;
 mod turn;
