@@ -1,8 +1,8 @@
 //! The kill switch: what stands against whom, read by every statement through one number, journalled before a turn is
 //! acknowledged. It never decides what a level covers; the judge does.
 //!
-//! Where gateways share their switch, a turn of another gateway comes in through [`KillSwitch::set`], too: its number
-//! and its journal are this gateway's own.
+//! Where gateways share their switch, a turn of another gateway comes in as a wish, too: its number and its journal are
+//! this gateway's own.
 
 mod bell;
 mod breaker;

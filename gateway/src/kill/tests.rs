@@ -1,3 +1,5 @@
+//! The switch by itself: turns, scopes, operators and breakers. It opens no socket.
+
 use super::*;
 use clyra_seal::key::SigningKey;
 use clyra_spec::{ActorKind, KillScope};
@@ -108,7 +110,7 @@ fn releasing_takes_another_operator() {
 fn what_covers_a_session() {
     let (_folder, switch) = fresh();
     let policy = clyra_policy::Policy::parse(
-        "name: shop\nversion: 1\ncallers:\n  - {user: ann, tenant: t1}\nrules:\n  - {id: r, deny_verbs: drop}\n",
+        "name: shop\nversion: 1\ncallers:\n  - {match: {user: ann}, tenant: t1}\nrules:\n  - {id: r, deny_verbs: drop}\n",
         "p",
     )
     .unwrap();
