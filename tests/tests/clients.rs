@@ -1,5 +1,6 @@
-//! Drivers' own suites pass the same tests through the gateway as directly. How they are run and compared stands in
-//! `clients/run.py`; this file chooses the ones that are fast enough to run every time, and never judges itself.
+//! Drivers' own suites pass the same tests through the gateway as directly, and applications over an ORM see and leave the
+//! same. How they are run and compared stands in `clients/run.py` and `apps/run.py`; this file chooses the ones that are
+//! fast enough to run every time, and never judges itself.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -26,8 +27,22 @@ fn psycopg3_says_and_hears_the_same() {
     check(&["--suite", "own_psycopg3", "--at-least", "21"]);
 }
 
+#[test]
+fn django_comes_out_the_same_in_enforce() {
+    run("apps/run.py", &["django"]);
+}
+
+#[test]
+fn sqlalchemy_comes_out_the_same_in_enforce() {
+    run("apps/run.py", &["sqlalchemy"]);
+}
+
 fn check(words: &[&str]) {
-    let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/run.py");
+    run("clients/run.py", words);
+}
+
+fn run(script: &str, words: &[&str]) {
+    let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let clyra = clyra_tests::program("clyra").unwrap();
     let ran = Command::new("python3").arg(runner).args(words).arg("--clyra").arg(clyra).output().unwrap();
     assert!(

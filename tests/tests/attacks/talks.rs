@@ -40,6 +40,7 @@ fn raw_query(sql: &[u8]) -> Vec<u8> {
     message(b'Q', &[sql, b"\0"].concat())
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of conversations, not a flow")]
 fn names_and_pipelines() -> Vec<Talk> {
     let erase = "delete from orders";
     let run = |name: &str| [bind("", name), execute("", 0), sync()].concat();
@@ -129,6 +130,7 @@ fn names_and_pipelines() -> Vec<Talk> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of conversations, not a flow")]
 fn other_roads() -> Vec<Talk> {
     let file = 3826; // pg_read_file(text), and lo_unlink, pg_terminate_backend, setval below.
     vec![
