@@ -41,7 +41,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         }
         if let Some(turns) = settings.turns {
             let mut turn = cell(name)?;
-            (0..turns).for_each(|number| turn(number));
+            (0..turns).for_each(&mut turn);
             continue;
         }
         let nanoseconds = clock(name, settings)?;

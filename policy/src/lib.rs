@@ -75,6 +75,7 @@ pub use facts::{Facts, Filter, Problem, Setting, SettingValue, StatementFacts, T
 pub use fence::{Binds, Bound, Pin, TenantParameter, is_tenant};
 pub use memo::FactsMemo;
 pub use policy::{
-    Approvals, Approver, Breaker, Caller, Evidence, Given, Login, Moment, OnFull, Operator, Policy, Proof, Stop,
+    Approvals, Approver, Breaker, Caller, Evidence, Given, Login, Moment, OnFull, Operator, Policy, Proof,
+    Stop,
 };
 pub use verbs::Verbs;

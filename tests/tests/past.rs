@@ -81,6 +81,22 @@ fn rule<'v>(report: &'v Value, id: &str) -> &'v Value {
     report["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == id).unwrap()
 }
 
+/// Another policy is asked of the facts alone, and says the same of them where it has the same rules.
+fn foretold_by_facts(house: &House, log: &str, foretold: usize) {
+    let other = house.path("other.yaml");
+    std::fs::write(
+        &other,
+        SHADOW.replace("shadow", "enforce").replace("max_rows_returned: 4", "max_rows_returned: 3"),
+    )
+    .unwrap();
+    let (code, told) = anew(&other, log);
+    assert_eq!(
+        (code, &told["result"]["changes"]["allow_to_deny"]),
+        (Some(1), &Value::from(foretold)),
+        "{told}"
+    );
+}
+
 #[tokio::test]
 async fn what_is_foretold_happens() {
     let mut house = House::start(SHADOW).await.unwrap();
@@ -132,19 +148,7 @@ async fn what_is_foretold_happens() {
     assert!(told["result"]["by_table"]["shelf"].is_object());
     assert_eq!(told["result"]["examples"].as_array().unwrap().len(), foretold);
 
-    // Another policy is asked of the facts alone, and says the same of them where it has the same rules.
-    let other = house.path("other.yaml");
-    std::fs::write(
-        &other,
-        SHADOW.replace("shadow", "enforce").replace("max_rows_returned: 4", "max_rows_returned: 3"),
-    )
-    .unwrap();
-    let (code, told) = anew(&other, &log);
-    assert_eq!(
-        (code, &told["result"]["changes"]["allow_to_deny"]),
-        (Some(1), &Value::from(foretold)),
-        "{told}"
-    );
+    foretold_by_facts(&house, &log, foretold);
 
     // And so it comes.
     std::fs::write(house.path("policy.yaml"), SHADOW.replace("shadow", "enforce")).unwrap();
@@ -206,7 +210,7 @@ fn spoil(folder: &Path) {
             if bytes.len() == text.len() {
                 text.into_bytes()
             } else {
-                [&bytes[..2], &[b' '], &bytes[3..]].concat()
+                [&bytes[..2], b" ", &bytes[3..]].concat()
             },
         )
         .unwrap();

@@ -33,7 +33,9 @@ mod frontend;
 mod session;
 mod startup;
 
-pub use answer::{Refusal, command_complete, error_response, fatal_response, notice_response, ready_for_query};
+pub use answer::{
+    Refusal, command_complete, error_response, fatal_response, notice_response, ready_for_query,
+};
 pub use bind::{BoundValue, bound_values, values};
 pub use error::WireError;
 pub use frame::cstr;

@@ -5,8 +5,8 @@
 mod caps;
 mod clients;
 mod cost;
-mod kills;
 mod keys;
+mod kills;
 mod rows;
 
 use clyra_tests::{House, receipts};

@@ -1,7 +1,7 @@
 //! Stories of the kill switch against a real server: what runs is stopped, connections end, releasing takes a second
 //! person, and all of it is in the log.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod orders;
 mod running;

@@ -8,8 +8,8 @@ pub use door::Door;
 
 use crate::Error;
 use crate::error::{Flaw, flaw};
-use crate::read::note::{self, Checkpoint, cosigned};
 use crate::json::text;
+use crate::read::note::{self, Checkpoint, cosigned};
 use crate::read::tree::{self, Hash};
 use crate::trust::{Key, Trust};
 use base64::Engine;

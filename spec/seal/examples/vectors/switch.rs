@@ -116,8 +116,9 @@ fn turn(number: u64, minute: &str, more: Value) -> Value {
         "id": format!("01936a5e-0000-7000-8000-0000000001{number:02x}"), "kind": "switch", "reason": "drill",
         "scope": "global", "turn": number,
     });
-    let fields = more.as_object().unwrap().clone();
-    entry.as_object_mut().unwrap().extend(fields);
+    if let Value::Object(mut fields) = more {
+        entry.as_object_mut().unwrap().append(&mut fields);
+    }
     entry
 }
 
