@@ -220,6 +220,10 @@ fn read_only() {
             "select pg_notify('c', '')",
             "set search_path = evil, pg_catalog; select lower('a')",
             "select query_to_xml('delete from a', true, true, '')",
+            "prepare transaction 'x'",
+            "rollback prepared 'x'",
+            // A cursor that nobody saw declared may be of anything.
+            "fetch 10 from c",
         ],
         &[
             "select shop.tax(1)",
@@ -231,7 +235,6 @@ fn read_only() {
             "begin read only",
             "set statement_timeout = 0",
             "declare c cursor for select 1",
-            "fetch 10 from c",
             "show all",
             "select embedding <=> '[1]' from items",
         ],
