@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn a_pack_that_is_none_is_answered_with_those_that_are() {
         let error = init(&of("basline", Path::new("/nowhere/p.yaml"), false)).unwrap_err().to_string();
-        assert!(error.contains("`basline` is no pack; allowed: starter, baseline, dbt"), "{error}");
+        assert!(
+            error.contains("`basline` is no pack; allowed: starter, ") && error.contains("dbt"),
+            "{error}"
+        );
         for (name, policy, _) in tools::PACKS {
             assert!(purpose(policy).ends_with('.'), "{name}: {}", purpose(policy));
         }

@@ -65,7 +65,7 @@ fn makers_refuse_what_the_verifier_refuses() {
         }
         let lines = files["entries.jsonl"].split(|byte| *byte == b'\n');
         let headers: Vec<&[u8]> =
-            lines.filter(|line| line.starts_with(b"{\"at\"") && has(line, b"\"dsse\"")).collect();
+            lines.filter(|line| line.starts_with(b"{\"at\"") && has(line, b"\"kind\":\"batch\"")).collect();
         let opened =
             headers.iter().all(|header| gateways().iter().any(|key| batch::open(header, key).is_ok()));
         let must = check != "batch-signature" && !file.starts_with("bad/header-");
