@@ -99,7 +99,7 @@ fn cell(name: &str) -> anyhow::Result<Box<dyn FnMut(u64)>> {
     Ok(match name {
         "decide-remembered" => remembered(&policy(FEW, "")?),
         "decide-remembered-with-caps" => remembered(&policy(FEW, CAPS)?),
-        "decide-one-of-10000-rules" => remembered(&policy(FEW, &many(9_991))?),
+        "decide-one-of-1000-rules" => remembered(&policy(FEW, &many(991))?),
         "decide-remembered-warehouse-functions" => {
             judged(&policy(FEW, "")?, Facts::of(Dialect::Snowflake, WAREHOUSE))
         }
@@ -187,7 +187,7 @@ fn model() -> String {
 const CELLS: [(&str, u64); 7] = [
     ("decide-remembered", 2_000),
     ("decide-remembered-with-caps", 2_000),
-    ("decide-one-of-10000-rules", 2_000),
+    ("decide-one-of-1000-rules", 2_000),
     ("decide-remembered-warehouse-functions", 2_000),
     ("facts-new-oltp", 500),
     ("facts-new-dbt-300-lines", 20),

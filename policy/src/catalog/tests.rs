@@ -75,6 +75,8 @@ fn names_that_it_does_not_have_are_doubted_where_rules_depend_on_them() {
     assert!(!verdict("deny_tables: pay", "", "select any_text('select 1')"));
     assert!(!verdict("deny_tables: pay", "", "select strange()"));
     assert!(verdict("deny_tables: pay", "unknown_names: allow\n", "select * from nobody"));
+    assert!(verdict("deny_tables: pay", "", "drop table if exists nobody; create table nobody (i int)"));
+    assert!(!verdict("deny_tables: pay", "", "drop table if exists pay"));
     assert!(verdict("deny_verbs: drop", "", "select * from nobody"));
     assert!(verdict("deny_tables: pay", "", "create temp table n as select 1 as a; select * from n"));
     assert!(verdict("deny_tables: pay", "", "select count(*), nextval('s') from pg_class"));

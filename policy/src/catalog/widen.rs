@@ -128,13 +128,13 @@ impl<'c> Walk<'c> {
     fn statement(&mut self, statement: &StatementFacts) {
         self.anywhere = statement.details.path_changed;
         statement.reads.iter().for_each(|name| self.relation(name, false));
-        let makes = statement.verb == Verb::Create;
+        let makes = matches!(statement.verb, Verb::Create | Verb::Drop);
         for name in &statement.writes {
             if makes && statement.details.temporary.iter().any(|own| own == last(name)) {
                 self.writes.insert(format!("pg_temp.{}", last(name)).into());
                 continue;
             }
-            // What is made now need not be there yet.
+            // What is made now need not be there yet, and what is dropped need not be there any longer.
             if makes && self.meant(name).is_empty() {
                 self.writes.insert(name.clone());
             } else {
