@@ -1,9 +1,11 @@
 //! What is on its way when the switch is turned: statements, transactions, copies, connections.
 
 use crate::{OPEN, code, kill, release, set, until};
-use bytes::Bytes;
-use clyra_tests::{House, entries, raw::Raw, receipts};
-use futures_util::SinkExt as _;
+use clyra_tests::{
+    House, entries,
+    raw::{Raw, message, query},
+    receipts,
+};
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -138,19 +140,16 @@ async fn a_copy_is_broken_off_and_level_four_ends_connections() {
     let client = house.through("").await.unwrap();
     let idle = house.through("").await.unwrap();
     let mut raw = Raw::connect(house.addr("listen").unwrap()).await.unwrap();
-    let mut sink = Box::pin(client.copy_in::<_, Bytes>("copy copied from stdin").await.unwrap());
-    sink.send(Bytes::from_static(b"one\n")).await.unwrap();
-    sink.flush().await.unwrap();
+    let mut copier = Raw::connect(house.addr("listen").unwrap()).await.unwrap();
+    copier.say(&query("copy copied from stdin")).await.unwrap();
+    copier.answer(b"G").await.unwrap();
+    copier.say(&message(b'd', b"one\n")).await.unwrap();
     set(&house, "block_statements", &[]);
-    until(
-        &direct,
-        "select count(*) = 0 from pg_locks where relation = 'copied'::regclass and mode = 'RowExclusiveLock'",
-    )
-    .await;
-    let ended = sink.close().await;
-    assert_eq!(code(&ended.unwrap_err()), "57014");
-    drop(sink);
-    assert_eq!(code(&client.batch_execute("select 1").await.unwrap_err()), "ZC100");
+    let broken = copier.answer(b"Z").await.unwrap();
+    assert!(String::from_utf8_lossy(&broken).contains("57014"), "{}", broken.escape_ascii());
+    copier.say(&[message(b'c', b""), query("select 1")].concat()).await.unwrap();
+    let refused = copier.answer(b"Z").await.unwrap();
+    assert!(String::from_utf8_lossy(&refused).contains("ZC100"), "{}", refused.escape_ascii());
     until(&direct, "select count(*) = 0 from copied").await;
 
     set(&house, "disconnect", &[]);
