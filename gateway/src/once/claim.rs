@@ -111,9 +111,8 @@ impl Gate {
             receipt: new_id(ticket.at_us),
             at_us: ticket.at_us,
             ttl_us: once.ttl_us,
-            durable: ticket.decision.strict,
         };
-        match self.claimed(&wish, &once).await {
+        match self.claimed(&wish, &once, ticket.decision.strict).await {
             Ok(Claim::First(held)) => {
                 ticket.keyed = Some(Keyed { held });
                 ticket.named = Some(wish.receipt);
@@ -140,8 +139,8 @@ impl Gate {
         }
     }
 
-    /// Claims, and waits a while where the same is being done.
-    async fn claimed(&self, wish: &Wish, once: &Once) -> std::io::Result<Claim> {
+    /// Claims, and waits a while where the same is being done. In strict evidence a claim is on the disk before it counts.
+    async fn claimed(&self, wish: &Wish, once: &Once, strict: bool) -> std::io::Result<Claim> {
         let wait = tokio::time::sleep(Duration::from_micros(once.wait_us));
         tokio::pin!(wait);
         loop {
@@ -150,12 +149,22 @@ impl Gate {
             // From here on no end is missed.
             ended.as_mut().enable();
             let claim = self.keys.claim(wish)?;
-            if !matches!(claim, Claim::Open) {
-                return Ok(claim);
+            match claim {
+                Claim::First(held) if strict => {
+                    return match self.keys.durable().await {
+                        Ok(()) => Ok(Claim::First(held)),
+                        Err(error) => {
+                            held.released();
+                            Err(error)
+                        }
+                    };
+                }
+                Claim::Open => {}
+                other => return Ok(other),
             }
             tokio::select! {
                 () = ended => {}
-                () = &mut wait => return Ok(claim),
+                () = &mut wait => return Ok(Claim::Open),
             }
         }
     }

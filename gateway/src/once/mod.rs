@@ -92,8 +92,6 @@ pub(crate) struct Wish {
     pub(crate) receipt: Uuid,
     pub(crate) at_us: u64,
     pub(crate) ttl_us: u64,
-    /// It must outlast a failure of power, not of the process alone.
-    pub(crate) durable: bool,
 }
 
 /// What a claim has come to.
@@ -164,11 +162,14 @@ impl Book {
         let expires_us = wish.at_us.saturating_add(wish.ttl_us);
         let Wish { key, print, receipt, .. } = *wish;
         inner.journal.write(&Record { key, print, expires_us, receipt, fate: Fate::Open })?;
-        if wish.durable {
-            inner.journal.settle()?;
-        }
         inner.entries.insert(key, Entry { print, expires_us, receipt, state: State::Open });
         Ok(Claim::First(Held { book: Arc::clone(self), key, said: false }))
+    }
+
+    /// Returns when all claims so far outlast a failure of power, not of the process alone.
+    pub(crate) async fn durable(&self) -> std::io::Result<()> {
+        let file = self.inner().journal.file();
+        tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(std::io::Error::other)?
     }
 
     /// Comes when something under any key has ended.
@@ -190,15 +191,19 @@ impl Book {
             self.inner().entries.get(key).is_some_and(|entry| matches!(entry.state, State::Unknown));
         if is_unknown {
             self.settle(key, done.then_some(State::Done(None)))?;
-            self.inner().journal.settle()?;
+            let file = self.inner().journal.file();
+            file.sync_data()?;
         }
         Ok(is_unknown)
     }
 
     /// Puts what was written on the disk, and forgets files whose keys count no longer.
     pub(crate) fn upkeep(&self, now_us: u64) {
-        // What cannot be written here fails again at the next claim, and is told there.
-        let _ = self.inner().journal.upkeep(now_us);
+        // Nobody waits meanwhile for the book. What fails here fails again at the next claim, and is told there.
+        let unsynced = self.inner().journal.unsynced();
+        if unsynced.is_none_or(|file| file.sync_data().is_ok()) {
+            let _ = self.inner().journal.forget(now_us);
+        }
     }
 
     /// Writes down what became of a claim, then lets it count. Without a state the key is free again.

@@ -7,6 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The files, the last one open for writing.
@@ -16,7 +17,7 @@ pub(super) struct Segments {
     /// Numbers of the files before the last, and when the last of their keys ends.
     older: Vec<(u64, u64)>,
     number: u64,
-    file: File,
+    file: Arc<File>,
     bytes: u64,
     ends_us: u64,
     /// Written since it was last on the disk.
@@ -59,6 +60,7 @@ impl Segments {
         let file = opened.map_err(|source| Error::Data { path: path.clone(), source })?;
         // A record that was cut off would put all later ones out of step.
         file.set_len(bytes).map_err(|source| Error::Data { path, source })?;
+        let file = Arc::new(file);
         let mut segments = Self { folder, older, number, file, bytes, ends_us, fresh: false };
         segments.forget(now_us).map_err(|source| Error::Data { path: segments.folder.clone(), source })?;
         Ok((segments, records))
@@ -70,7 +72,7 @@ impl Segments {
             self.turn()?;
         }
         let bytes = encoded(record);
-        if let Err(error) = self.file.write_all(&bytes) {
+        if let Err(error) = (&*self.file).write_all(&bytes) {
             // A part of it would put all later ones out of step.
             self.file.set_len(self.bytes)?;
             return Err(error);
@@ -81,25 +83,21 @@ impl Segments {
         Ok(())
     }
 
-    /// Puts what was written on the disk.
-    pub(super) fn settle(&mut self) -> std::io::Result<()> {
-        if std::mem::take(&mut self.fresh) {
-            self.file.sync_data()?;
-        }
-        Ok(())
+    /// The file that all is in that is not on the disk yet; to be synced where nobody waits for the next write.
+    pub(super) fn unsynced(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.fresh).then(|| Arc::clone(&self.file))
     }
 
-    /// Puts what was written on the disk, and removes files of which no key counts any longer.
-    pub(super) fn upkeep(&mut self, now_us: u64) -> std::io::Result<()> {
-        self.settle()?;
-        self.forget(now_us)
+    /// The file that is written to.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Writes on in a new file.
     fn turn(&mut self) -> std::io::Result<()> {
-        self.settle()?;
+        self.file.sync_data()?;
         let path = place(&self.folder, self.number + 1);
-        self.file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        self.file = Arc::new(OpenOptions::new().append(true).create_new(true).open(path)?);
         File::open(&self.folder)?.sync_all()?;
         self.older.push((self.number, self.ends_us));
         self.number += 1;
@@ -107,8 +105,9 @@ impl Segments {
         Ok(())
     }
 
-    /// Files go in the order in which they were written, so that no release is lost before what it releases.
-    fn forget(&mut self, now_us: u64) -> std::io::Result<()> {
+    /// Removes files of which no key counts any longer. They go in the order in which they were written, so that no release
+    /// is lost before what it releases.
+    pub(super) fn forget(&mut self, now_us: u64) -> std::io::Result<()> {
         let gone = self.older.iter().take_while(|(_, ends_us)| *ends_us <= now_us).count();
         for (number, _) in self.older.drain(..gone) {
             fs::remove_file(place(&self.folder, number))?;

@@ -46,7 +46,10 @@ impl Tap {
                 return;
             }
         }
-        self.lost = self.bytes.len() > KEPT_BYTES_MAX;
+        if self.bytes.len() > KEPT_BYTES_MAX {
+            self.lost = true;
+            self.bytes = Vec::new();
+        }
     }
 
     /// The next whole message: its tag, and its bytes.

@@ -10,7 +10,7 @@ fn open(folder: &Path) -> Arc<Book> {
 
 fn wish(key: u8, print: u8) -> Wish {
     let receipt = Uuid::from_bytes([key; 16]);
-    Wish { key: [key; 32], print: [print; 32], receipt, at_us: 10, ttl_us: 1_000, durable: false }
+    Wish { key: [key; 32], print: [print; 32], receipt, at_us: 10, ttl_us: 1_000 }
 }
 
 fn first(book: &Arc<Book>, wish: &Wish) -> Held {

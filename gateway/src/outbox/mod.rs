@@ -12,6 +12,8 @@ mod clerk;
 mod courier;
 mod frame;
 mod issuer;
+#[cfg(test)]
+mod memory;
 mod pen;
 mod shelf;
 mod spool;

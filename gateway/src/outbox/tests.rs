@@ -1,28 +1,22 @@
 //! The outbox as a whole, against a recorder in memory: what it keeps, what it tells, when it shuts.
 
 use super::issuer::{HEARTBEAT_US, Issuer};
+use super::memory::Memory;
 use super::pen::{Page, Pen};
 use super::{Error, Outbox, OutboxSettings};
 use crate::draft::{Draft, PolicyCard, ReceiptDraft, RunClaims, SessionCard};
 use clyra_policy::{Decision, Facts};
-use clyra_proto::evidence::recorder_server::{Recorder, RecorderServer};
-use clyra_proto::evidence::to_recorder::Says;
-use clyra_proto::evidence::{
-    Ack, Batch, CutPiece, CutRequest, FromRecorder, Refusal, StandReply, StandRequest, ToRecorder, Welcome,
-    from_recorder,
-};
-use clyra_seal::key::{SigningKey, VerifyingKey};
+use clyra_proto::evidence::Batch;
+use clyra_seal::key::SigningKey;
 use clyra_seal::{batch, canonical, merkle};
 use clyra_spec::limits::ENTRY_BYTES_MAX;
 use clyra_spec::{ActorKind, Auth, Phase, Verdict};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 const AT_US: u64 = 1_795_000_000_123_456;
@@ -145,7 +139,7 @@ async fn what_is_durable_survives_a_crash_and_the_crash_is_told() {
     let first_epoch = outbox.epoch();
     drop(outbox);
     let outbox = house.start();
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     let held = recorder.wait_for(4).await;
     assert_eq!(
         held.iter().map(story).collect::<Vec<_>>(),
@@ -201,7 +195,7 @@ async fn a_recorder_that_comes_late_gets_everything_once_and_the_spool_is_empty_
     }
     outbox.durable(receipt(Some(&run))).await.unwrap();
     assert!(!outbox.connected() && outbox.state.shelf.held() > 0 && outbox.room().is_ok());
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     recorder.wait_for(502).await;
     until("everything is acknowledged", || outbox.state.shelf.held() == 0 && outbox.connected()).await;
     assert_eq!(outbox.lag_us(), 0);
@@ -225,7 +219,7 @@ async fn a_recorder_that_comes_late_gets_everything_once_and_the_spool_is_empty_
 async fn a_lost_ack_is_healed_by_the_next_welcome() {
     let house = House::new();
     let outbox = house.start();
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     recorder.lock().acks_lost = 3;
     for n in 1..=8 {
         outbox.durable(receipt(None)).await.unwrap();
@@ -251,7 +245,7 @@ async fn a_full_queue_shuts_the_gate_and_what_was_let_pass_is_told() {
     }
     assert_eq!(outbox.close_run("nobody").await, None);
     assert!(outbox.room().is_ok() && outbox.state.inbox.depth() == 0);
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     let held = recorder.wait_for(5).await;
     assert_eq!((story(&held[4]), &held[4]["count"]), ("gap outbox_full".into(), &3.into()));
     outbox.stop().await.unwrap();
@@ -263,7 +257,7 @@ async fn a_full_spool_shuts_the_gate_until_the_recorder_is_back() {
     let outbox = house.start_with(|settings| settings.spool_bytes_max = 4_000);
     while outbox.durable(receipt(None)).await.is_ok() {}
     assert!(outbox.shut().unwrap().contains("wait for the recorder"));
-    let _recorder = Memory::serve(&house, house.recorder).await;
+    let _recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     until("the gate opens", || outbox.room().is_ok()).await;
     outbox.stop().await.unwrap();
 }
@@ -281,7 +275,7 @@ async fn a_failing_disk_shuts_the_gate_and_loses_nothing() {
     std::fs::rename(&away, &house.folder).unwrap();
     until("the disk is back", || outbox.room().is_ok()).await;
     outbox.durable(receipt(None)).await.unwrap();
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     recorder.wait_for(4).await;
     outbox.stop().await.unwrap();
     let outbox = house.start();
@@ -304,7 +298,7 @@ async fn what_could_not_be_synced_is_written_again_elsewhere() {
     until("the disk is back", || outbox.room().is_ok()).await;
     drop(outbox);
     let outbox = house.start();
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     let held = recorder.wait_for(2).await;
     assert_eq!(held.iter().map(story).collect::<Vec<_>>(), ["receipt", "gap unclean_stop"]);
     outbox.stop().await.unwrap();
@@ -325,7 +319,7 @@ async fn files_are_left_when_long_and_removed_when_acknowledged() {
     assert!(house.try_start().is_err_and(|refused| matches!(refused, Error::Missing { .. })));
     std::fs::rename(&away, &files[1]).unwrap();
     let outbox = house.start();
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     until("everything is acknowledged", || outbox.state.shelf.held() == 0).await;
     let seqs: Vec<u64> =
         recorder.entries().iter().map(|entry| entry["stream"]["seq"].as_u64().unwrap()).collect();
@@ -341,7 +335,7 @@ async fn files_are_left_when_long_and_removed_when_acknowledged() {
 async fn a_refusal_shuts_the_gate_and_says_why() {
     let house = House::new();
     let outbox = house.start();
-    let recorder = Memory::serve(&house, house.recorder).await;
+    let recorder = Memory::serve(house.key().verifying(), house.recorder).await;
     recorder.lock().refuses = Some("fork");
     outbox.durable(receipt(None)).await.unwrap();
     until("the gate is shut", || outbox.shut().is_some_and(|why| why.contains("`fork`"))).await;
@@ -409,126 +403,6 @@ impl Drop for House {
     }
 }
 
-/// A recorder that keeps batches in memory, as strictly as the real one.
-#[derive(Clone)]
-struct Memory(Arc<Mutex<Shelf>>, VerifyingKey);
-
-#[derive(Default)]
-struct Shelf {
-    batches: Vec<Batch>,
-    acks_lost: u32,
-    refuses: Option<&'static str>,
-}
-
-impl Memory {
-    async fn serve(house: &House, addr: SocketAddr) -> Self {
-        let memory = Self(Arc::default(), house.key().verifying());
-        let listener = tokio::net::TcpListener::bind(addr).await.unwrap();
-        let service = RecorderServer::new(memory.clone()).max_decoding_message_size(16 << 20);
-        tokio::spawn(
-            tonic::transport::Server::builder()
-                .add_service(service)
-                .serve_with_incoming(TcpListenerStream::new(listener)),
-        );
-        memory
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shelf> {
-        self.0.lock().unwrap()
-    }
-
-    fn claims(&self) -> Vec<batch::Claims> {
-        self.lock().batches.iter().map(|batch| batch::open(&batch.header, &self.1).unwrap()).collect()
-    }
-
-    fn entries(&self) -> Vec<Value> {
-        let shelf = self.lock();
-        let entries = shelf.batches.iter().flat_map(|batch| &batch.entries);
-        entries.map(|entry| serde_json::from_slice(entry).unwrap()).collect()
-    }
-
-    async fn wait_for(&self, count: usize) -> Vec<Value> {
-        until("the recorder has its entries", || self.entries().len() >= count).await;
-        self.entries()
-    }
-
-    fn welcome(&self) -> Welcome {
-        let last = self.claims().pop();
-        let previous = self.lock().batches.last().map(|batch| batch::digest(&batch.header).to_vec());
-        Welcome {
-            epoch: last.as_ref().map_or(0, |claims| claims.epoch),
-            seq: last.as_ref().map_or(0, batch::Claims::last_seq),
-            previous: previous.unwrap_or_default().into(),
-        }
-    }
-
-    fn keep(&self, batch: Batch) -> Option<from_recorder::Says> {
-        if let Some(reason) = self.lock().refuses {
-            return Some(from_recorder::Says::Refusal(Refusal {
-                reason: reason.into(),
-                detail: "as told".into(),
-            }));
-        }
-        let claims = batch::open(&batch.header, &self.1).unwrap();
-        let before = self.welcome();
-        let leaves: Vec<_> = batch.entries.iter().map(|entry| merkle::leaf_hash(entry)).collect();
-        assert_eq!((claims.count, claims.root), (leaves.len() as u64, merkle::root(&leaves)));
-        assert_eq!(
-            claims.previous[..],
-            if before.previous.is_empty() { vec![0; 32] } else { before.previous.to_vec() }
-        );
-        let follows = if claims.epoch == before.epoch { before.seq + 1 } else { 1 };
-        assert_eq!(claims.first_seq, follows);
-        let mut shelf = self.lock();
-        shelf.batches.push(batch);
-        if shelf.acks_lost > 0 {
-            shelf.acks_lost -= 1;
-            return None;
-        }
-        let ack = Ack { epoch: claims.epoch, seq: claims.last_seq(), ..Ack::default() };
-        Some(from_recorder::Says::Ack(ack))
-    }
-}
-
-#[tonic::async_trait]
-impl Recorder for Memory {
-    type RecordStream = ReceiverStream<Result<FromRecorder, Status>>;
-    type CutStream = ReceiverStream<Result<CutPiece, Status>>;
-
-    async fn record(
-        &self,
-        asked: Request<Streaming<ToRecorder>>,
-    ) -> Result<Response<Self::RecordStream>, Status> {
-        let (to, out) = tokio::sync::mpsc::channel(64);
-        let (memory, mut from) = (self.clone(), asked.into_inner());
-        tokio::spawn(async move {
-            while let Ok(Some(ToRecorder { says: Some(says) })) = from.message().await {
-                let answer = match says {
-                    Says::Hello(_) => Some(from_recorder::Says::Welcome(memory.welcome())),
-                    Says::Batch(batch) => memory.keep(batch),
-                };
-                let last =
-                    !matches!(answer, Some(from_recorder::Says::Welcome(_) | from_recorder::Says::Ack(_)));
-                if let Some(says) = answer {
-                    let _ = to.send(Ok(FromRecorder { says: Some(says) })).await;
-                }
-                if last {
-                    return;
-                }
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(out)))
-    }
-
-    async fn stand(&self, _: Request<StandRequest>) -> Result<Response<StandReply>, Status> {
-        Err(Status::unimplemented("not asked here"))
-    }
-
-    async fn cut(&self, _: Request<CutRequest>) -> Result<Response<Self::CutStream>, Status> {
-        Err(Status::unimplemented("not asked here"))
-    }
-}
-
 fn batch_of_another_life(house: &House) -> Batch {
     let claims = batch::Claims {
         gateway: "gw-1".into(),
@@ -544,7 +418,7 @@ fn batch_of_another_life(house: &House) -> Batch {
     Batch { header: header.into(), entries: Vec::new() }
 }
 
-async fn until(what: &str, done: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, done: impl Fn() -> bool) {
     let poll = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(2));
         while !done() {
