@@ -3,7 +3,9 @@
 //! A draft is cheap to make and to move; it never holds statement text or values.
 
 use clyra_policy::{Decision, Facts};
-use clyra_spec::{ActorKind, Auth, KillCause, KillClass, KillLevel, KillScope, Mode, Phase, Status};
+use clyra_spec::{
+    ActorKind, Auth, KeyState, KillCause, KillClass, KillLevel, KillScope, Mode, Phase, Status,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -49,6 +51,8 @@ pub(crate) struct ReceiptDraft {
     pub shape: [u8; 32],
     /// Keyed fingerprint of the text that goes on in the place of the caller's own, as 32 ASCII hex digits.
     pub sent: Option<[u8; 32]>,
+    /// Keyed fingerprint of the idempotency key, as 32 ASCII hex digits, and how the action stands to earlier ones under it.
+    pub key: Option<([u8; 32], KeyState)>,
     /// What the gate said.
     pub decision: Decision,
     /// Digest, version of the policy that said so.

@@ -4,7 +4,8 @@
 //! `serde_json::to_vec` gives the RFC 8785 form. Readers do not use these types: they read JSON strictly.
 
 use crate::{
-    ActorKind, Auth, KillCause, KillClass, KillLevel, KillScope, Mode, Phase, Protocol, Status, Verb, Verdict,
+    ActorKind, Auth, KeyState, KillCause, KillClass, KillLevel, KillScope, Mode, Phase, Protocol, Status,
+    Verb, Verdict,
 };
 use serde::Serialize;
 
@@ -35,6 +36,9 @@ pub struct Receipt<'a> {
     /// For `outcome`: the id of the `intent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<&'a str>,
+    /// The idempotency key that the caller gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key<'a>>,
     /// Always `receipt`.
     pub kind: &'static str,
     /// Key id of the gateway.
@@ -137,6 +141,15 @@ pub struct RuleVerdict {
     pub reason: &'static str,
     /// Its verdict.
     pub verdict: Verdict,
+}
+
+/// The idempotency key of an action.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Key<'a> {
+    /// Keyed fingerprint of it, and of whose and where it counts.
+    pub key: &'a str,
+    /// How the action stands to earlier ones under it.
+    pub state: KeyState,
 }
 
 /// What became of an action that was sent on.

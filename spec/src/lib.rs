@@ -30,8 +30,8 @@ mod words;
 
 pub use entry::{
     Action, Approval, ApprovalRevoked, BatchHeader, Caller, Decision, Dsse, DsseSignature, Gap, Heartbeat,
-    Outcome, Policy, Receipt, RuleVerdict, Run, RunClose, RunOpen, Stream, Switch, Target,
+    Key, Outcome, Policy, Receipt, RuleVerdict, Run, RunClose, RunOpen, Stream, Switch, Target,
 };
 pub use kill::{KillCause, KillClass, KillLevel, KillScope};
 pub use verb::Verb;
-pub use words::{ActorKind, Auth, Mode, Phase, Protocol, Status, Verdict};
+pub use words::{ActorKind, Auth, KeyState, Mode, Phase, Protocol, Status, Verdict};

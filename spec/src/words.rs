@@ -122,6 +122,24 @@ pub enum Status {
     Unknown,
 }
 
+/// How the action stands to earlier ones under its idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Nothing was asked for under it before.
+    First,
+    /// The same was done before, and is answered as it was then.
+    Replayed,
+    /// The same was done before, and how it was answered is not kept.
+    Applied,
+    /// The same is being done.
+    InFlight,
+    /// Something else was asked for under it before.
+    Mismatch,
+    /// The same was begun before, and nobody knows how it ended.
+    Unknown,
+}
+
 /// The door through which an action came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

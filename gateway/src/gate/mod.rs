@@ -148,6 +148,7 @@ impl Gate {
             stopped: AtomicU32::new(0),
             turn: visitor.kills.turn,
             keyed: None,
+            key: None,
             named: None,
         });
         if ticket.decision.approvals.is_some()

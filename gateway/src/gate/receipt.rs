@@ -3,10 +3,10 @@
 use super::{Gate, Visitor, clock};
 use crate::draft::{Draft, OutcomeDraft, PolicyCard, ReceiptDraft, RunClaims};
 use crate::duty::{Grant, PlanValues};
-use crate::once::{Keyed, Print};
+use crate::once::{Key, Keyed, Print};
 use arc_swap::ArcSwapOption;
 use clyra_policy::{Bound, Decision, Facts};
-use clyra_spec::{KillLevel, Phase, Status};
+use clyra_spec::{KeyState, KillLevel, Phase, Status};
 use clyra_wire::{Completion, End};
 use std::{
     sync::{
@@ -67,6 +67,8 @@ pub(crate) struct Ticket {
     pub(super) breached: Option<(usize, Uuid)>,
     /// The key that it holds.
     pub(crate) keyed: Option<Keyed>,
+    /// The key that it was given, and how it stands to earlier ones under it.
+    pub(crate) key: Option<(Key, KeyState)>,
     /// The id of its first receipt, where somebody was told of it.
     pub(crate) named: Option<Uuid>,
 }
@@ -132,6 +134,7 @@ pub(super) fn draft(
         statement,
         shape: ticket.known.shapes.get(statement).copied().unwrap_or([b'0'; 32]),
         sent: ticket.known.sent,
+        key: ticket.key.filter(|_| phase != Phase::Intent),
         decision: ticket.decision.clone(),
         policy: Arc::clone(&ticket.policy),
         decided_us: ticket.decided_us,

@@ -4,7 +4,7 @@
 use super::{Answer, Claim, Held, Key, Print, Shape, Wish};
 use crate::gate::{Gate, Ticket, Visitor, ascii, new_id};
 use clyra_policy::{Breach, Charge, Duty, Once, TextClaims, is_key};
-use clyra_spec::{Verb, Verdict};
+use clyra_spec::{KeyState, Verb, Verdict};
 use clyra_wire::{End, Refusal, notice_response};
 use std::{sync::Arc, time::Duration};
 
@@ -112,7 +112,11 @@ impl Gate {
             at_us: ticket.at_us,
             ttl_us: once.ttl_us,
         };
-        match self.claimed(&wish, &once, ticket.decision.strict).await {
+        let claimed = self.claimed(&wish, &once, ticket.decision.strict).await;
+        if let Ok(claim) = &claimed {
+            ticket.key = Some((wish.key, claim.state(unit.shape)));
+        }
+        match claimed {
             Ok(Claim::First(held)) => {
                 ticket.keyed = Some(Keyed { held });
                 ticket.named = Some(wish.receipt);
@@ -207,6 +211,20 @@ pub(crate) fn print_with(print: &Print, types: &[u32], bind: &[u8]) -> Option<Pr
         hasher.update(&kind.to_be_bytes());
     }
     Some(*hasher.update(b"\0").update(rest).finalize().as_bytes())
+}
+
+impl Claim {
+    /// What a receipt says of it.
+    fn state(&self, shape: Shape) -> KeyState {
+        match self {
+            Self::First(_) => KeyState::First,
+            Self::Done { answer: Some(answer), .. } if answer.suits(shape) => KeyState::Replayed,
+            Self::Done { .. } => KeyState::Applied,
+            Self::Other { .. } => KeyState::Mismatch,
+            Self::Open => KeyState::InFlight,
+            Self::Unknown { .. } => KeyState::Unknown,
+        }
+    }
 }
 
 impl Answer {

@@ -6,7 +6,7 @@ use clyra_spec::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, LABEL_BYTES_MAX, WHOLE_NUMBER_MAX,
 };
 use clyra_spec::{
-    Action, Approval, ApprovalRevoked, Caller, Decision, Dsse, DsseSignature, Gap, Heartbeat, Outcome,
+    Action, Approval, ApprovalRevoked, Caller, Decision, Dsse, DsseSignature, Gap, Heartbeat, Key, Outcome,
     Policy, Protocol, Receipt, Run, RunClose, RunOpen, Stream, Switch, Target, Verb,
 };
 use serde::Serialize;
@@ -128,6 +128,10 @@ impl Pen {
             },
             id: draft.id.hyphenated().encode_lower(&mut id),
             intent: draft.intent.map(|of| &*of.hyphenated().encode_lower(&mut intent)),
+            key: draft
+                .key
+                .as_ref()
+                .and_then(|(key, state)| std::str::from_utf8(key).ok().map(|key| Key { key, state: *state })),
             kind: "receipt",
             maker: &self.maker,
             outcome: draft.outcome.as_ref().map(|outcome| Outcome {

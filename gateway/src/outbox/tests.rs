@@ -470,6 +470,7 @@ fn receipt(run: Option<&Arc<RunClaims>>) -> Draft {
         statement: 0,
         shape: [b'a'; 32],
         sent: None,
+        key: None,
         decision: Decision {
             approvals: None,
             verdict: Verdict::Allow,

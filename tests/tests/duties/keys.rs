@@ -62,7 +62,12 @@ async fn a_change_under_a_key_is_made_once() {
     let amount = house.directly().await.unwrap().query_one("SELECT amount FROM paid", &[]).await.unwrap();
     assert_eq!(amount.get::<_, i32>(0), 12);
     drop(client);
-    let told: Vec<String> = verified(&house, "keys").await.iter().map(told).collect();
+    let receipts = verified(&house, "keys").await;
+    let made = receipts.iter().position(|receipt| receipt["key"]["state"] == "first").unwrap();
+    assert_eq!(receipts[made + 1]["key"]["state"], "replayed");
+    assert_eq!(receipts[made + 1]["key"]["key"], receipts[made]["key"]["key"]);
+    assert!(receipts.iter().any(|receipt| receipt["key"]["state"] == "mismatch"));
+    let told: Vec<String> = receipts.iter().map(told).collect();
     let told: Vec<&str> = told.iter().map(String::as_str).collect();
     assert_eq!(told[..2], ["insert deny key_missing skipped -", "select allow - ok 0"]);
     assert!(told.contains(&"insert replay key_replayed skipped -"), "{told:?}");

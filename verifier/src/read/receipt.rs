@@ -5,7 +5,7 @@ use crate::error::{Flaw, flaw};
 use crate::json::Value;
 use crate::json::fields::Fields;
 use crate::json::text;
-use clyra_spec::{ActorKind, Auth, Phase, Protocol, Status, Verb, Verdict};
+use clyra_spec::{ActorKind, Auth, KeyState, Phase, Protocol, Status, Verb, Verdict};
 
 /// What checks need to know of a receipt.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Result<Receipt, Flaw> {
     let (verdict, policy) = group(fields, "decision", decision)?;
     let run = maybe_group(fields, "run", run)?;
     let outcome = maybe_group(fields, "outcome", outcome)?;
+    let key = maybe_group(fields, "key", key)?;
     let phase = fields.word::<Phase>("phase")?;
     let intent = fields.maybe_text("intent")?;
     if let Some(intent) = intent {
@@ -43,6 +44,7 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Result<Receipt, Flaw> {
         (Phase::Intent | Phase::Whole, Some(_), _) => {
             return flaw("only phase `outcome` has the field `intent`");
         }
+        (Phase::Intent, ..) if key.is_some() => return flaw("phase `intent` has no field `key`"),
         (Phase::Intent, _, Some(())) => return flaw("phase `intent` has no field `outcome`"),
         _ => {}
     }
@@ -116,6 +118,11 @@ fn run(fields: &mut Fields<'_, '_>) -> Result<Run, Flaw> {
     }
     let run = Run { run_id: fields.text("run_id")?.into(), run_seq: fields.whole("run_seq")? };
     if run.run_seq == 0 { flaw("`run_seq` counts from 1") } else { Ok(run) }
+}
+
+fn key(fields: &mut Fields<'_, '_>) -> Result<(), Flaw> {
+    fields.hex::<16>("key")?;
+    fields.word::<KeyState>("state").map(drop)
 }
 
 fn outcome(fields: &mut Fields<'_, '_>) -> Result<(), Flaw> {

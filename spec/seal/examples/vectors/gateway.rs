@@ -183,6 +183,20 @@ fn forms() -> Vec<Vector> {
             }),
         ),
         entry(
+            "bad/entry-intent-key",
+            "an intent under a key, which is claimed later",
+            honest(|batches| {
+                batches[1].entries[0]["key"] = json!({"key": "0".repeat(32), "state": "first"});
+            }),
+        ),
+        entry(
+            "bad/entry-key-state",
+            "a state of a key that is none",
+            honest(|batches| {
+                batches[0].entries[2]["key"] = json!({"key": "0".repeat(32), "state": "again"});
+            }),
+        ),
+        entry(
             "bad/entry-intent-outcome",
             "an intent that has its outcome already",
             honest(|batches| {

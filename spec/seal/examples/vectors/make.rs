@@ -69,6 +69,17 @@ fn good() -> Vec<Vector> {
         told("good/heartbeat", "a run that was silent for a while", |batches| {
             batches[1].entries.insert(1, json!({"kind": "heartbeat", "count": 3, "run_id": "r1"}));
         }),
+        told("good/key", "a change under a key, and the same again", |batches| {
+            let key = |state: &str| json!({"key": "0123456789abcdef0123456789abcdef", "state": state});
+            batches[0].entries[2]["key"] = key("first");
+            let mut again = story::receipt("whole", "replay", "update", 5);
+            again["key"] = key("replayed");
+            batches[1].entries.extend([
+                json!({"kind": "run_open", "run_id": "r1"}),
+                again,
+                json!({"kind": "run_close", "count": 5, "reason": "idle", "run_id": "r1"}),
+            ]);
+        }),
         told("good/two-gateways", "one run through two gateways", |batches| {
             batches.extend(story::plain("gw-2"))
         }),
