@@ -26,7 +26,7 @@ mod story;
 pub use bare::{BareServer, Manner};
 pub use house::{House, connect, open_folder};
 pub use server::Server;
-pub use story::{STRICT, entries, receipts, refusal, shadow};
+pub use story::{SPEAKS_TLS, STRICT, entries, receipts, refusal, shadow};
 
 use std::io;
 use std::path::PathBuf;

@@ -60,3 +60,25 @@ pub fn entries(bundle: &Path) -> Vec<Value> {
 pub fn receipts(bundle: &Path) -> Vec<Value> {
     entries(bundle).into_iter().filter(|entry| entry["kind"] == "receipt").collect()
 }
+
+/// Python that begins a program which speaks PostgreSQL under TLS by hand, with the port and the roots as its words: `connect`,
+/// `exactly` and `hear`.
+pub const SPEAKS_TLS: &str = r#"
+import base64, hashlib, hmac, os, socket, ssl, struct, sys, threading, time
+port, roots = int(sys.argv[1]), sys.argv[2]
+def connect():
+    plain = socket.create_connection(('127.0.0.1', port), 30)
+    plain.sendall(struct.pack('!II', 8, 80877103))
+    assert plain.recv(1) == b'S'
+    return ssl.create_default_context(cafile=roots).wrap_socket(plain, server_hostname='localhost')
+def exactly(stream, count):
+    got = b''
+    while len(got) < count:
+        more = stream.recv(count - len(got))
+        assert more, got
+        got += more
+    return got
+def hear(stream):
+    tag, length = struct.unpack('!cI', exactly(stream, 5))
+    return tag, exactly(stream, length - 4)
+"#;

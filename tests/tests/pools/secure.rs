@@ -1,7 +1,7 @@
 //! Pools behind TLS and logins by SCRAM: many clients at once, and requests to cancel among them.
 
 use crate::Scene;
-use clyra_tests::open_folder;
+use clyra_tests::{SPEAKS_TLS, open_folder};
 use std::{path::Path, process::Command};
 
 /// Flags for a certificate of its own making in this folder.
@@ -54,23 +54,6 @@ async fn sixty_four_share_eight_under_tls() {
 /// Eight sessions have all the connections; four are cancelled all at once, then the other four, and each answers
 /// again. In between come others that mix who has which connection.
 const CROWD: &str = r#"
-import base64, hashlib, hmac, os, socket, ssl, struct, sys, threading, time
-port, roots = int(sys.argv[1]), sys.argv[2]
-def connect():
-    plain = socket.create_connection(('127.0.0.1', port), 30)
-    plain.sendall(struct.pack('!II', 8, 80877103))
-    assert plain.recv(1) == b'S'
-    return ssl.create_default_context(cafile=roots).wrap_socket(plain, server_hostname='localhost')
-def exactly(stream, count):
-    got = b''
-    while len(got) < count:
-        more = stream.recv(count - len(got))
-        assert more, got
-        got += more
-    return got
-def hear(stream):
-    tag, length = struct.unpack('!cI', exactly(stream, 5))
-    return tag, exactly(stream, length - 4)
 def say(stream, tag, body):
     stream.sendall(struct.pack('!cI', tag, 4 + len(body)) + body)
 def mac(key, text):
@@ -156,7 +139,7 @@ async fn each_request_to_cancel_under_tls_ends_its_own() {
     let scene = shared_by_eight(folder.path()).await;
     let port = scene.house.addr("listen").unwrap().port().to_string();
     let done = Command::new("python3")
-        .args(["-c", CROWD, &port])
+        .args(["-c", &format!("{SPEAKS_TLS}{CROWD}"), &port])
         .arg(folder.path().join("gate.pem"))
         .output()
         .unwrap();

@@ -6,7 +6,7 @@ use crate::{
     papers::Papers,
     soon,
 };
-use clyra_tests::{House, shadow};
+use clyra_tests::{House, SPEAKS_TLS, shadow};
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -75,23 +75,6 @@ async fn each_wakes_its_own_where_the_gateway_logs_in() {
 
 /// A session and its cancel request, both under TLS.
 const UNDER_TLS: &str = r#"
-import socket, ssl, struct, sys
-port, roots = int(sys.argv[1]), sys.argv[2]
-def connect():
-    plain = socket.create_connection(('127.0.0.1', port), 30)
-    plain.sendall(struct.pack('!II', 8, 80877103))
-    assert plain.recv(1) == b'S'
-    return ssl.create_default_context(cafile=roots).wrap_socket(plain, server_hostname='localhost')
-def exactly(stream, count):
-    got = b''
-    while len(got) < count:
-        more = stream.recv(count - len(got))
-        assert more, got
-        got += more
-    return got
-def hear(stream):
-    tag, length = struct.unpack('!cI', exactly(stream, 5))
-    return tag, exactly(stream, length - 4)
 session = connect()
 body = struct.pack('!I', 196608) + b'user\0postgres\0database\0shop\0\0'
 session.sendall(struct.pack('!I', len(body) + 4) + body)
@@ -119,8 +102,10 @@ async fn a_cancel_under_tls_is_heard() {
     let (flags, _) = tls(&papers);
     let house = House::start_with(&shadow(), &words(&flags)).await.unwrap();
     let port = house.addr("listen").unwrap().port().to_string();
-    let done =
-        Command::new("python3").args(["-c", UNDER_TLS, &port, &papers.file("ca.pem")]).output().unwrap();
+    let done = Command::new("python3")
+        .args(["-c", &format!("{SPEAKS_TLS}{UNDER_TLS}"), &port, &papers.file("ca.pem")])
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
